@@ -1,0 +1,2 @@
+//! Viewstamped Replication as a sans-IO replica.
+#![no_std]

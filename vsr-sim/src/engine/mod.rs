@@ -1,0 +1,1 @@
+//! The simulated world: it knows no Viewstamped Replication.

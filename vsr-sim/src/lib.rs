@@ -1,0 +1,4 @@
+//! A deterministic simulator for clusters of `vsr-core`: one seed, one run, one hash.
+
+pub mod engine;
+pub mod faults;

@@ -1,0 +1,2 @@
+//! The `vsr-sim` command.
+fn main() {}
