@@ -10,6 +10,7 @@ pub mod checksum;
 pub mod configuration;
 pub mod header;
 pub mod io;
+pub mod jitter;
 pub mod message;
 pub mod number;
 pub mod quorum;
