@@ -1,4 +1,5 @@
 //! A deterministic simulator for clusters of `vsr-core`: one seed, one run, one hash.
 
+pub mod cluster;
 pub mod engine;
 pub mod faults;
