@@ -163,6 +163,10 @@ impl Header {
         if u16::from_le_bytes([bytes[136], bytes[137]]) != HEADER_FORMAT {
             return None;
         }
+        // One header, one encoding: else two checksums could name the same fields.
+        if bytes[139..] != [0; HEADER_SIZE - 139] {
+            return None;
+        }
         Some(Self {
             checksum,
             checksum_body: Checksum::new(wide(16)),

@@ -17,5 +17,6 @@ pub mod quorum;
 pub mod replica;
 pub mod state_machine;
 pub mod time;
+pub mod wire;
 
 pub use replica::{Replica, format};
