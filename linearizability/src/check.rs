@@ -1,0 +1,175 @@
+//! One check: split by key, decide each part, put the parts' answers together.
+
+use crate::engine::space::{ModelSpace, RegisterSpace};
+use crate::engine::{Meter, Outcome, plain, problem::Problem};
+use crate::{Budget, Exhausted, History, Model, Operation, Verdict, evidence, verify};
+use std::collections::BTreeMap;
+
+/// How a check goes about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// What it may spend.
+    pub budget: Budget<'a>,
+    /// Which engines it uses.
+    pub engine: Engine,
+}
+
+/// Which engines decide a part. All answer the same, if they answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// The quickest for the case: what everybody wants but benchmarks and tests.
+    #[default]
+    Auto,
+    /// Depth-first search with a memo and nothing else.
+    Plain,
+}
+
+/// Whether some order of the operations in `history` explains all answers, with one thread.
+pub fn check<M>(model: &M, history: &History<M::Input, M::Output>, budget: &Budget<'_>) -> Verdict
+where
+    M: Model,
+{
+    check_with(model, history, &Options { budget: *budget, ..Options::default() })
+}
+
+/// As [`check`], for a caller who knows the order in which operations should have taken effect.
+///
+/// A simulator that saw them commit is one. If that order explains everything no search is needed; if not, that proves nothing yet, and
+/// the history is checked as any other.
+pub fn check_order<M>(
+    model: &M,
+    history: &History<M::Input, M::Output>,
+    order: impl IntoIterator<Item = usize>,
+    budget: &Budget<'_>,
+) -> Verdict
+where
+    M: Model,
+{
+    match verify(model, history, order) {
+        Ok(witness) => Verdict::Linearizable(witness),
+        Err(_) => check(model, history, budget),
+    }
+}
+
+/// As [`check`], with options.
+///
+/// # Panics
+/// When an engine finds an order that does not explain the history: a bug of this crate, or a
+/// [`Model::as_register`] that is not exact.
+pub fn check_with<M>(
+    model: &M,
+    history: &History<M::Input, M::Output>,
+    options: &Options<'_>,
+) -> Verdict
+where
+    M: Model,
+{
+    let parts = split(model, history);
+    let decided: Vec<(Outcome, u64)> = parts
+        .iter()
+        .map(|part| {
+            let mut meter = Meter::new(&options.budget);
+            (part.decide(options.engine, &mut meter), meter.steps)
+        })
+        .collect();
+    if let Some(bad) =
+        decided.iter().position(|(outcome, _)| matches!(outcome, Outcome::Impossible(_)))
+    {
+        return Verdict::NotLinearizable(Box::new(evidence::explain(&parts[bad], bad, options)));
+    }
+    if let Some(exhausted) = exhausted(&parts, &decided) {
+        return Verdict::Unknown(exhausted);
+    }
+    let order = merge(history, &parts, &decided);
+    let witness = verify(model, history, order);
+    Verdict::Linearizable(witness.expect("each part's order explains it, and keeps real time"))
+}
+
+fn exhausted<M: Model>(parts: &[Part<'_, M>], decided: &[(Outcome, u64)]) -> Option<Exhausted> {
+    let open = |(outcome, _): &(Outcome, u64)| matches!(outcome, Outcome::Exhausted { .. });
+    let first = decided.iter().position(open)?;
+    let Outcome::Exhausted { resource, placed } = decided[first].0 else {
+        return None;
+    };
+    Some(Exhausted {
+        resource,
+        steps: decided.iter().map(|(_, steps)| steps).sum(),
+        partitions_decided: decided.iter().filter(|decision| !open(decision)).count(),
+        partitions: parts.len(),
+        placed: (placed, parts[first].operations.len()),
+    })
+}
+
+/// The operations of one key, by time of call.
+#[derive(Debug)]
+pub(crate) struct Part<'a, M: Model> {
+    pub(crate) model: &'a M,
+    pub(crate) key: M::Key,
+    pub(crate) operations: Vec<&'a Operation<M::Input, M::Output>>,
+    /// Where each operation stands in the history.
+    pub(crate) indices: Vec<u32>,
+}
+
+fn split<'a, M: Model>(
+    model: &'a M,
+    history: &'a History<M::Input, M::Output>,
+) -> Vec<Part<'a, M>> {
+    let operations = history.operations();
+    let mut keys: BTreeMap<M::Key, Vec<u32>> = BTreeMap::new();
+    for (index, operation) in (0_u32..).zip(operations) {
+        keys.entry(model.key(&operation.input)).or_default().push(index);
+    }
+    keys.into_iter()
+        .map(|(key, mut indices)| {
+            indices.sort_by_key(|&index| {
+                let operation = &operations[index as usize];
+                (operation.call, operation.returned())
+            });
+            let operations = indices.iter().map(|&index| &operations[index as usize]).collect();
+            Part { model, key, operations, indices }
+        })
+        .collect()
+}
+
+impl<M: Model> Part<'_, M> {
+    /// Whether the part has an order.
+    pub(crate) fn decide(&self, engine: Engine, meter: &mut Meter<'_>) -> Outcome {
+        let problem = Problem::new(&self.operations);
+        match engine {
+            Engine::Auto | Engine::Plain => {
+                match self.model.as_register(&self.key, &self.operations) {
+                    Some(view) => plain::search(&problem, &mut RegisterSpace::new(&view), meter),
+                    None => {
+                        let mut space = ModelSpace::new(self.model, &self.key, &self.operations);
+                        plain::search(&problem, &mut space, meter)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One order out of those of the parts.
+///
+/// An operation takes effect as early as its part's order and its own call permit. That moment lies within its
+/// interval, so sorting by it keeps real time between parts as well.
+fn merge<M: Model>(
+    history: &History<M::Input, M::Output>,
+    parts: &[Part<'_, M>],
+    decided: &[(Outcome, u64)],
+) -> Vec<usize> {
+    let mut moments: Vec<(i64, u32, u32)> = Vec::with_capacity(history.len());
+    for (part, (outcome, _)) in parts.iter().zip(decided) {
+        let Outcome::Order(order) = outcome else {
+            continue;
+        };
+        let mut moment = i64::MIN;
+        for &operation in order {
+            moment = moment.max(part.operations[operation as usize].call);
+            let place = u32::try_from(moments.len()).expect("a history is indexed in 31 bits");
+            moments.push((moment, place, part.indices[operation as usize]));
+        }
+    }
+    moments.sort_unstable();
+    moments.into_iter().map(|(_, _, index)| index as usize).collect()
+}
