@@ -204,6 +204,8 @@ pub enum Halt {
     LogFull,
     /// The disk belongs to another cluster, replica or format, or has no readable superblock.
     WrongDisk,
+    /// An entry that was durable, and may have been acknowledged, cannot be read back.
+    LogDamaged,
     /// A read or a write has failed.
     DiskFailed,
 }

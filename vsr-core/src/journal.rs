@@ -1,0 +1,287 @@
+//! The write-ahead log: a chain of entries in memory, and two rings on disk.
+//!
+//! The ring of prepares holds whole entries, the ring of headers a second copy of each header, written only after its
+//! prepare is durable. An entry counts as durable when both are. Each slot has at most one write in flight, so that
+//! two versions of a slot never race on the disk; and acknowledgements go by the durable *prefix*, so that whatever was
+//! acknowledged stands below the first hole that a crash can leave.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::checksum::Checksum;
+use crate::configuration::Configuration;
+use crate::header::{Entry, HEADER_SIZE, Header};
+use crate::io::{Effects, Token, Zone};
+use crate::number::OpNumber;
+use crate::token::{Subject, Tokens};
+
+/// The log of one replica: every operation from 1 to its head, without a gap.
+#[derive(Debug)]
+pub struct Journal {
+    root: Header,
+    slots: Vec<Slot>,
+    prepare_slot_size: u64,
+    /// n: the head.
+    op: OpNumber,
+    /// All entries up to here are durable; at most `op`.
+    durable: OpNumber,
+}
+
+/// One place in both rings.
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    /// What the log holds here.
+    entry: Option<Arc<Entry>>,
+    /// What both rings hold, if they agree.
+    on_disk: Checksum,
+    write: Option<SlotWrite>,
+}
+
+/// A write in flight.
+#[derive(Clone, Debug)]
+struct SlotWrite {
+    token: Token,
+    /// The header of what is being written, which the log may have replaced in the meantime.
+    header: Header,
+}
+
+/// What a completed write means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The durable prefix is longer than it was.
+    PrefixGrew,
+    /// Nothing that anybody waits for.
+    Nothing,
+}
+
+impl Journal {
+    /// An empty log.
+    #[must_use]
+    pub fn new(configuration: &Configuration) -> Self {
+        let slot_count = usize::try_from(configuration.slots).expect("slots fit in memory");
+        let mut slots = Vec::new();
+        slots.resize(slot_count, Slot::default());
+        Self {
+            root: Header::root(configuration.cluster),
+            slots,
+            prepare_slot_size: configuration.prepare_slot_size(),
+            op: OpNumber::ZERO,
+            durable: OpNumber::ZERO,
+        }
+    }
+
+    /// n: the head.
+    #[must_use]
+    pub const fn op(&self) -> OpNumber {
+        self.op
+    }
+
+    /// All entries up to here are durable.
+    #[must_use]
+    pub const fn durable(&self) -> OpNumber {
+        self.durable
+    }
+
+    /// Whether no operation can be appended.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.op.get() >= self.slots.len() as u64
+    }
+
+    /// The header at `op`, the root included; `None` above the head.
+    #[must_use]
+    pub fn header(&self, op: OpNumber) -> Option<&Header> {
+        if op == OpNumber::ZERO {
+            return Some(&self.root);
+        }
+        self.entry(op).map(|entry| entry.header())
+    }
+
+    /// The checksum of the header at `op`.
+    #[must_use]
+    pub fn checksum(&self, op: OpNumber) -> Option<Checksum> {
+        self.header(op).map(|header| header.checksum)
+    }
+
+    /// The header at the head.
+    #[must_use]
+    pub fn head(&self) -> &Header {
+        self.header(self.op).expect("the log has no gap below its head")
+    }
+
+    /// The entry at `op`; `None` above the head, and for the root.
+    #[must_use]
+    pub fn entry(&self, op: OpNumber) -> Option<&Arc<Entry>> {
+        if op > self.op || op == OpNumber::ZERO {
+            return None;
+        }
+        let entry = self.slots[self.slot_of(op)].entry.as_ref();
+        assert!(entry.is_some_and(|entry| entry.header().op == op));
+        entry
+    }
+
+    /// The headers of the last `count` entries up to `op`, oldest first.
+    #[must_use]
+    pub fn headers_up_to(&self, op: OpNumber, count: u32) -> Vec<Header> {
+        let first = op.minus(u64::from(count)).next();
+        (first.get()..=op.get())
+            .map(|op| *self.header(OpNumber::new(op)).expect("at most the head"))
+            .collect()
+    }
+
+    /// Puts `entry` at the end of the log, and begins to write it unless the disk has it already.
+    ///
+    /// Answers whether the durable prefix grew at once, because the disk had it.
+    pub fn append(
+        &mut self,
+        entry: Arc<Entry>,
+        tokens: &mut Tokens,
+        effects: &mut Effects,
+    ) -> Written {
+        let header = entry.header();
+        assert_eq!(header.op, self.op.next());
+        assert_eq!(header.parent, self.head().checksum);
+        assert!(!self.is_full());
+        let index = self.slot_of(header.op);
+        self.op = header.op;
+        self.slots[index].entry = Some(entry);
+        self.write_if_needed(index, tokens, effects);
+        self.advance()
+    }
+
+    /// Puts back an entry that was found on disk at a start. `header_matches` says whether the ring of headers has it too.
+    pub fn restore(
+        &mut self,
+        entry: Arc<Entry>,
+        header_matches: bool,
+        tokens: &mut Tokens,
+        effects: &mut Effects,
+    ) {
+        let header = *entry.header();
+        assert_eq!(header.op, self.op.next());
+        assert_eq!(header.parent, self.head().checksum);
+        let index = self.slot_of(header.op);
+        self.op = header.op;
+        self.slots[index].entry = Some(entry);
+        if header_matches {
+            self.slots[index].on_disk = header.checksum;
+        } else {
+            self.write_header(index, header, tokens, effects);
+        }
+        self.advance();
+    }
+
+    /// Cuts the log off behind `op`.
+    pub fn truncate(&mut self, op: OpNumber) {
+        assert!(op <= self.op);
+        while self.op > op {
+            let index = self.slot_of(self.op);
+            self.slots[index].entry = None;
+            self.op = self.op.minus(1);
+        }
+        self.durable = self.durable.min(op);
+    }
+
+    /// A write to the ring of prepares has ended: its header follows, unless the log has moved on.
+    pub fn on_prepare_written(
+        &mut self,
+        slot: u32,
+        token: Token,
+        tokens: &mut Tokens,
+        effects: &mut Effects,
+    ) {
+        let index = slot as usize;
+        let header = self.take_write(index, token);
+        if self.slots[index].wants(header.checksum) {
+            self.write_header(index, header, tokens, effects);
+        } else {
+            self.write_if_needed(index, tokens, effects);
+        }
+    }
+
+    /// A write to the ring of headers has ended: the entry is durable.
+    pub fn on_header_written(
+        &mut self,
+        slot: u32,
+        token: Token,
+        tokens: &mut Tokens,
+        effects: &mut Effects,
+    ) -> Written {
+        let index = slot as usize;
+        let header = self.take_write(index, token);
+        self.slots[index].on_disk = header.checksum;
+        self.write_if_needed(index, tokens, effects);
+        self.advance()
+    }
+
+    fn take_write(&mut self, index: usize, token: Token) -> Header {
+        let write = self.slots[index].write.take().expect("a slot is only written on our behalf");
+        assert_eq!(write.token, token);
+        write.header
+    }
+
+    /// Begins to write the slot's entry, unless that is on disk or another write to the slot is in flight.
+    fn write_if_needed(&mut self, index: usize, tokens: &mut Tokens, effects: &mut Effects) {
+        let slot = &mut self.slots[index];
+        if slot.write.is_some() {
+            return;
+        }
+        let Some(entry) = &slot.entry else { return };
+        if slot.on_disk == entry.header().checksum {
+            return;
+        }
+        slot.on_disk = Checksum::ZERO;
+        let token = tokens.next(Subject::Prepare(place_of(index)));
+        let offset = index as u64 * self.prepare_slot_size;
+        effects.write(token, Zone::Prepares, offset, |bytes| {
+            bytes.extend_from_slice(&entry.header().encode());
+            bytes.extend_from_slice(entry.body());
+        });
+        slot.write = Some(SlotWrite { token, header: *entry.header() });
+    }
+
+    fn write_header(
+        &mut self,
+        index: usize,
+        header: Header,
+        tokens: &mut Tokens,
+        effects: &mut Effects,
+    ) {
+        let slot = &mut self.slots[index];
+        assert!(slot.write.is_none());
+        let token = tokens.next(Subject::RedundantHeader(place_of(index)));
+        let offset = (index * HEADER_SIZE) as u64;
+        effects.write(token, Zone::Headers, offset, |bytes| {
+            bytes.extend_from_slice(&header.encode());
+        });
+        slot.write = Some(SlotWrite { token, header });
+    }
+
+    /// Moves the end of the durable prefix as far as it goes.
+    fn advance(&mut self) -> Written {
+        let before = self.durable;
+        while self.durable < self.op {
+            let slot = &self.slots[self.slot_of(self.durable.next())];
+            if !slot.wants(slot.on_disk) {
+                break;
+            }
+            self.durable = self.durable.next();
+        }
+        if self.durable > before { Written::PrefixGrew } else { Written::Nothing }
+    }
+
+    fn slot_of(&self, op: OpNumber) -> usize {
+        usize::try_from(op.get() % self.slots.len() as u64).expect("below the number of slots")
+    }
+}
+
+impl Slot {
+    /// Whether `checksum` is that of the entry that the log holds here.
+    fn wants(&self, checksum: Checksum) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.header().checksum == checksum)
+    }
+}
+
+fn place_of(index: usize) -> u32 {
+    u32::try_from(index).expect("slots are counted in 32 bits")
+}
