@@ -111,14 +111,14 @@ impl Group {
                 Effect::Reply { message, .. } => self.parcels.push_back(Parcel::Client(message)),
                 Effect::Write { token, zone, offset, bytes } => {
                     let bytes = &arena[bytes];
-                    let start = usize::try_from(offset).unwrap();
+                    let start = usize::try_from(offset).expect("fits");
                     let zone = disk.entry(zone).or_default();
                     zone.resize(zone.len().max(start + bytes.len()), 0);
                     zone[start..start + bytes.len()].copy_from_slice(bytes);
                     self.parcels.push_back(Parcel::Written(replica, token));
                 }
                 Effect::Read { token, zone, offset, size } => {
-                    let start = usize::try_from(offset).unwrap();
+                    let start = usize::try_from(offset).expect("fits");
                     let zone = disk.entry(zone).or_default();
                     let bytes = (start..start + size as usize)
                         .map(|at| zone.get(at).copied().unwrap_or_default())
@@ -139,7 +139,7 @@ impl Group {
                     self.parcels.push_back(Parcel::Request(to, request));
                 }
                 ClientEffect::Completed { result, .. } => {
-                    self.answers.push(u64::from_le_bytes(result[..].try_into().unwrap()));
+                    self.answers.push(u64::from_le_bytes(result[..].try_into().expect("a sum")));
                 }
                 ClientEffect::Registered { .. }
                 | ClientEffect::Evicted { .. }
