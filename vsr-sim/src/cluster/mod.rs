@@ -1,5 +1,14 @@
 //! Viewstamped Replication in the world: replicas, clients, what they say to each other, and what the clients want.
 
+pub mod client;
+pub mod event;
+pub mod history;
 pub mod key_value;
+pub mod monitor;
+pub mod node;
 pub mod packet;
+pub mod recorded;
+pub mod replica;
 pub mod workload;
+
+pub use node::{Blueprint, Node};

@@ -1,26 +1,11 @@
-//! What travels through the simulated network: messages of replicas and of clients, as values.
-
-use std::sync::Arc;
+//! What travels through the simulated network: frames, as values, by the kinds and names that faults know them by.
 
 use vsr_core::checksum::Checksum;
 use vsr_core::header::{HEADER_SIZE, Header};
 use vsr_core::message::{ClientMessage, Command, Message, Request};
+use vsr_core::wire::{Frame, PREFIX_SIZE};
 
 use crate::engine::process;
-
-/// Bytes around what a message says: magic, version, sizes, checksum, cluster, sender and view.
-const FRAME_SIZE: usize = 64;
-
-/// One message, whoever sends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packet {
-    /// From a replica to a replica.
-    Replica(Message),
-    /// From a client to a replica.
-    Request(Arc<Request>),
-    /// From a replica to a client.
-    Client(ClientMessage),
-}
 
 /// The names of the kinds of packets, in the order of [`process::Message::kind`].
 pub const PACKET_KINDS: &[&str] = &[
@@ -227,28 +212,28 @@ fn request_size(request: &Request) -> usize {
     96 + request.body.len()
 }
 
-impl process::Message for Packet {
+impl process::Message for Frame {
     fn kind(&self) -> u8 {
         match self {
-            Self::Replica(message) => command_kind(&message.command),
+            Self::Message(message) => command_kind(&message.command),
             Self::Request(_) => kind::REQUEST,
-            Self::Client(ClientMessage::Reply(_)) => kind::REPLY,
-            Self::Client(ClientMessage::Eviction(_)) => kind::EVICTION,
+            Self::ClientMessage(ClientMessage::Reply(_)) => kind::REPLY,
+            Self::ClientMessage(ClientMessage::Eviction(_)) => kind::EVICTION,
         }
     }
 
     fn identity(&self) -> u64 {
         match self {
-            Self::Replica(message) => message_identity(message),
+            Self::Message(message) => message_identity(message),
             Self::Request(request) => request.request.get(),
-            Self::Client(ClientMessage::Reply(reply)) => reply.request.get(),
-            Self::Client(ClientMessage::Eviction(eviction)) => eviction.session.get(),
+            Self::ClientMessage(ClientMessage::Reply(reply)) => reply.request.get(),
+            Self::ClientMessage(ClientMessage::Eviction(eviction)) => eviction.session.get(),
         }
     }
 
     fn digest(&self) -> u64 {
         match self {
-            Self::Replica(message) => {
+            Self::Message(message) => {
                 let fold = Fold::new(u64::from(command_kind(&message.command)))
                     .with(message.cluster.get())
                     .with(u64::from(message.from.get()))
@@ -260,30 +245,32 @@ impl process::Message for Packet {
                 .checksum(request.checksum)
                 .with(request.view.get())
                 .end(),
-            Self::Client(ClientMessage::Reply(reply)) => Fold::new(u64::from(kind::REPLY))
+            Self::ClientMessage(ClientMessage::Reply(reply)) => Fold::new(u64::from(kind::REPLY))
                 .with(reply.cluster.get())
                 .with(u64::from(reply.from.get()))
                 .with(reply.view.get())
                 .checksum(reply.request_checksum)
                 .checksum(reply.checksum)
                 .end(),
-            Self::Client(ClientMessage::Eviction(eviction)) => Fold::new(u64::from(kind::EVICTION))
-                .with(eviction.cluster.get())
-                .with(u64::from(eviction.from.get()))
-                .with(eviction.view.get())
-                .wide(eviction.client.get())
-                .with(eviction.session.get())
-                .end(),
+            Self::ClientMessage(ClientMessage::Eviction(eviction)) => {
+                Fold::new(u64::from(kind::EVICTION))
+                    .with(eviction.cluster.get())
+                    .with(u64::from(eviction.from.get()))
+                    .with(eviction.view.get())
+                    .wide(eviction.client.get())
+                    .with(eviction.session.get())
+                    .end()
+            }
         }
     }
 
     fn size(&self) -> u32 {
         let size = match self {
-            Self::Replica(message) => command_size(&message.command),
+            Self::Message(message) => command_size(&message.command),
             Self::Request(request) => request_size(request),
-            Self::Client(ClientMessage::Reply(reply)) => 96 + reply.result.len(),
-            Self::Client(ClientMessage::Eviction(_)) => 24,
+            Self::ClientMessage(ClientMessage::Reply(reply)) => 96 + reply.result.len(),
+            Self::ClientMessage(ClientMessage::Eviction(_)) => 24,
         };
-        u32::try_from(FRAME_SIZE + size).expect("a message is smaller than four gigabytes")
+        u32::try_from(PREFIX_SIZE + 16 + size).expect("a message is smaller than four gigabytes")
     }
 }

@@ -1,0 +1,229 @@
+//! A client on its node: a closed loop that asks, waits for the answer, thinks, and asks again.
+
+use std::sync::Arc;
+
+use vsr_core::client::{Client, ClientEffect, ClientEffects, ClientInput};
+use vsr_core::configuration::Configuration;
+use vsr_core::time::{Duration, Instant};
+use vsr_core::wire::Frame;
+
+use super::event::{ClientEvent, Event};
+use super::key_value::{Answer, Operation};
+use super::node::{Blueprint, Node, client_id, instant, node_of};
+use super::workload::Script;
+use crate::engine::node::NodeIndex;
+use crate::engine::process::{Boot, Context, Input};
+use crate::engine::random::Seed;
+use crate::engine::time::LocalTime;
+
+/// What a client is given to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Go through the operations of the script from number `first` to before number `until`.
+    Script {
+        /// The first operation, unless the client is further already.
+        first: u32,
+        /// The end.
+        until: u32,
+    },
+    /// Ask for this, as soon as what was asked before is answered.
+    Request(Arc<[u8]>),
+}
+
+/// A client process: a new one, with a new identity, after each crash.
+#[derive(Debug)]
+pub struct ClientNode {
+    configuration: Configuration,
+    node: NodeIndex,
+    seed: Seed,
+    /// How many identities this process has used up.
+    identities: u64,
+    client: Client,
+    effects: ClientEffects,
+    script: Script,
+    /// The next operation of the script, and where to stop.
+    next: u32,
+    until: u32,
+    ask_at: Option<Instant>,
+    /// Hand-written requests that wait for their turn, the last one first.
+    requests: Vec<Arc<[u8]>>,
+    /// What is asked and not answered yet.
+    open: Option<Arc<[u8]>>,
+    bytes: Vec<u8>,
+}
+
+impl ClientNode {
+    pub(super) fn boot(blueprint: &Blueprint, boot: &Boot) -> Self {
+        let Blueprint { configuration, workload, seed } = blueprint;
+        let number = boot.node.number() - configuration.replica_count;
+        Self {
+            configuration: *configuration,
+            node: boot.node,
+            seed: boot.seed,
+            identities: 0,
+            client: new_client(configuration, boot.node, boot.seed, 0),
+            effects: ClientEffects::new(),
+            script: Script::new(*workload, *seed, number, configuration.body_size_max),
+            next: 0,
+            until: 0,
+            ask_at: None,
+            requests: Vec::new(),
+            open: None,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Whether it has nothing left to ask for, and waits for nothing.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.open.is_none() && self.next >= self.until && self.requests.is_empty()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match (self.ask_at, self.client.deadline()) {
+            (Some(ask_at), Some(deadline)) => Some(ask_at.min(deadline)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    pub(super) fn step(
+        &mut self,
+        now: LocalTime,
+        input: Input<'_, Node>,
+        context: &mut Context<'_, Node>,
+    ) {
+        let now = instant(now);
+        match input {
+            Input::Command(work) => self.take(now, work),
+            Input::Message { message: Frame::ClientMessage(message), .. } => {
+                self.client.step(now, ClientInput::Message(message), &mut self.effects);
+                self.carry_out(now, context);
+            }
+            Input::Deadline => {
+                if self.client.deadline().is_some_and(|deadline| deadline <= now) {
+                    self.client.step(now, ClientInput::Deadline, &mut self.effects);
+                    self.carry_out(now, context);
+                }
+                if self.ask_at.is_some_and(|ask_at| ask_at <= now) {
+                    self.ask(now, context);
+                }
+            }
+            // A client has no disk, and nobody sends it what only replicas are sent.
+            Input::Start
+            | Input::Written { .. }
+            | Input::Read { .. }
+            | Input::Message { message: Frame::Message(_) | Frame::Request(_), .. } => {}
+        }
+    }
+
+    fn take(&mut self, now: Instant, work: Work) {
+        match work {
+            Work::Script { first, until } => {
+                self.next = self.next.max(first);
+                self.until = until;
+            }
+            Work::Request(operation) => self.requests.insert(0, operation),
+        }
+        self.think(now);
+    }
+
+    /// Plans the next question, if there is one and nothing is open.
+    fn think(&mut self, now: Instant) {
+        if self.open.is_some() || self.ask_at.is_some() {
+            return;
+        }
+        if !self.requests.is_empty() {
+            self.ask_at = Some(now);
+        } else if self.next < self.until {
+            let think = Duration::from_ns(self.script.think(self.next).as_ns());
+            self.ask_at = Some(now.plus(think));
+        }
+    }
+
+    fn ask(&mut self, now: Instant, context: &mut Context<'_, Node>) {
+        self.ask_at = None;
+        let (number, operation) = match self.requests.pop() {
+            Some(operation) => (None, operation),
+            None if self.next < self.until => {
+                let number = self.next;
+                self.next += 1;
+                self.bytes.clear();
+                self.script.operation(number, &mut self.bytes);
+                (Some(number), Arc::from(self.bytes.as_slice()))
+            }
+            None => return,
+        };
+        self.open = Some(Arc::clone(&operation));
+        let invoked = ClientEvent::Invoked { number, operation: Arc::clone(&operation) };
+        context.event(Event::Client(invoked));
+        self.client.step(now, ClientInput::Submit(operation), &mut self.effects);
+        self.carry_out(now, context);
+    }
+
+    fn carry_out(&mut self, now: Instant, context: &mut Context<'_, Node>) {
+        let mut evicted = false;
+        for effect in self.effects.drain() {
+            match effect {
+                ClientEffect::Send { to, request } => {
+                    context.send(node_of(to), Frame::Request(request));
+                }
+                ClientEffect::Registered { session } => {
+                    context.event(Event::Client(ClientEvent::Registered { session }));
+                }
+                ClientEffect::Completed { result, .. } => {
+                    let asked = self.open.take().expect("an answer has its question");
+                    notice(&mut self.script, &asked, &result);
+                    context.event(Event::Client(ClientEvent::Returned { result }));
+                }
+                ClientEffect::Evicted { .. } => {
+                    evicted = true;
+                    self.open = None;
+                    context.event(Event::Client(ClientEvent::Evicted));
+                }
+                ClientEffect::Ignored(reason) => {
+                    context.event(Event::Client(ClientEvent::Ignored(reason)));
+                }
+            }
+        }
+        if evicted {
+            // What was open stays open for ever; whoever goes on is another client.
+            self.identities += 1;
+            self.client = new_client(&self.configuration, self.node, self.seed, self.identities);
+        }
+        self.think(now);
+    }
+}
+
+fn new_client(configuration: &Configuration, node: NodeIndex, seed: Seed, nth: u64) -> Client {
+    let drawn = seed.derive("client id", nth).number();
+    let jitter = seed.derive("client jitter", nth).number();
+    Client::new(*configuration, client_id(node, drawn), jitter)
+}
+
+/// Tells the script what an answer says about the key.
+fn notice(script: &mut Script, asked: &[u8], result: &[u8]) {
+    let (Ok(operation), Ok(answer)) = (Operation::decode(asked), Answer::decode(result)) else {
+        return;
+    };
+    match (operation, answer) {
+        (
+            Operation::Get { key } | Operation::Swap { key, .. },
+            Answer::Value(value) | Answer::NotSwapped(value),
+        ) => script.notice(key, value),
+        (Operation::Put { key, value }, Answer::Done) => script.notice(key, Some(value)),
+        (Operation::Swap { key, new, .. }, Answer::Swapped) => script.notice(key, Some(new)),
+        (Operation::Delete { key }, Answer::Done) => script.notice(key, None),
+        (
+            Operation::Get { .. }
+            | Operation::Put { .. }
+            | Operation::Append { .. }
+            | Operation::Delete { .. }
+            | Operation::Swap { .. },
+            Answer::Done
+            | Answer::Value(_)
+            | Answer::Swapped
+            | Answer::NotSwapped(_)
+            | Answer::Refused(_),
+        ) => {}
+    }
+}

@@ -1,0 +1,150 @@
+//! What replicas and clients say about themselves: for triggers, counters and people. No oracle believes it.
+
+use std::sync::Arc;
+
+use vsr_core::client::ClientIgnored;
+use vsr_core::io::{Event as ReplicaEvent, Status};
+use vsr_core::number::Session;
+
+use super::packet::Fold;
+use crate::engine::process;
+use crate::engine::trace::digest;
+
+/// What a node says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A replica speaks.
+    Replica(ReplicaEvent),
+    /// A client speaks.
+    Client(ClientEvent),
+}
+
+/// What a client says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// It has a session.
+    Registered {
+        /// Which one.
+        session: Session,
+    },
+    /// It asks.
+    Invoked {
+        /// The number of the operation among those of its script; hand-written ones have none.
+        number: Option<u32>,
+        /// The operation's bytes.
+        operation: Arc<[u8]>,
+    },
+    /// It is answered.
+    Returned {
+        /// The answer's bytes.
+        result: Arc<[u8]>,
+    },
+    /// Its session is gone; what it asked for, if anything, will never be answered, and it begins anew.
+    Evicted,
+    /// It dropped what a replica sent.
+    Ignored(ClientIgnored),
+}
+
+/// The names of the kinds of events, in the order of [`process::Event::kind`].
+pub const EVENT_KINDS: &[&str] = &[
+    "Started",
+    "Recovering",
+    "Normal",
+    "ViewChange",
+    "Prepared",
+    "Durable",
+    "Committed",
+    "Truncated",
+    "GapFound",
+    "GapFilled",
+    "Voted",
+    "SteppedDown",
+    "LogChosen",
+    "SessionEvicted",
+    "Halted",
+    "Ignored",
+    "Registered",
+    "Invoked",
+    "Returned",
+    "Evicted",
+    "ClientIgnored",
+];
+
+fn replica_kind(event: &ReplicaEvent) -> u8 {
+    match event {
+        ReplicaEvent::Started { .. } => 0,
+        ReplicaEvent::StatusChanged { status: Status::Recovering, .. } => 1,
+        ReplicaEvent::StatusChanged { status: Status::Normal, .. } => 2,
+        ReplicaEvent::StatusChanged { status: Status::ViewChange, .. } => 3,
+        ReplicaEvent::Prepared { .. } => 4,
+        ReplicaEvent::Durable { .. } => 5,
+        ReplicaEvent::Committed { .. } => 6,
+        ReplicaEvent::Truncated { .. } => 7,
+        ReplicaEvent::GapFound { .. } => 8,
+        ReplicaEvent::GapFilled { .. } => 9,
+        ReplicaEvent::Voted { .. } => 10,
+        ReplicaEvent::SteppedDown { .. } => 11,
+        ReplicaEvent::LogChosen { .. } => 12,
+        ReplicaEvent::SessionEvicted { .. } => 13,
+        ReplicaEvent::Halted(_) => 14,
+        ReplicaEvent::Ignored { .. } => 15,
+    }
+}
+
+const fn client_kind(event: &ClientEvent) -> u8 {
+    match event {
+        ClientEvent::Registered { .. } => 16,
+        ClientEvent::Invoked { .. } => 17,
+        ClientEvent::Returned { .. } => 18,
+        ClientEvent::Evicted => 19,
+        ClientEvent::Ignored(_) => 20,
+    }
+}
+
+fn fold_replica(fold: Fold, event: &ReplicaEvent) -> Fold {
+    match *event {
+        ReplicaEvent::Started { incarnation, op } => fold.with(incarnation.get()).with(op.get()),
+        ReplicaEvent::StatusChanged { view, log_view, .. } => {
+            fold.with(view.get()).with(log_view.get())
+        }
+        ReplicaEvent::Prepared { op }
+        | ReplicaEvent::Durable { op }
+        | ReplicaEvent::Committed { op }
+        | ReplicaEvent::Truncated { op }
+        | ReplicaEvent::GapFound { op }
+        | ReplicaEvent::GapFilled { op } => fold.with(op.get()),
+        ReplicaEvent::Voted { view } | ReplicaEvent::SteppedDown { view } => fold.with(view.get()),
+        ReplicaEvent::LogChosen { view, from, op } => {
+            fold.with(view.get()).with(u64::from(from.get())).with(op.get())
+        }
+        ReplicaEvent::SessionEvicted { session } => fold.with(session.get()),
+        ReplicaEvent::Halted(halt) => fold.with(halt as u64),
+        ReplicaEvent::Ignored { from, reason } => {
+            fold.with(from.map_or(255, |from| u64::from(from.get()))).with(reason as u64)
+        }
+    }
+}
+
+impl process::Event for Event {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Replica(event) => replica_kind(event),
+            Self::Client(event) => client_kind(event),
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        let fold = Fold::new(u64::from(self.kind()));
+        let fold = match self {
+            Self::Replica(event) => fold_replica(fold, event),
+            Self::Client(ClientEvent::Registered { session }) => fold.with(session.get()),
+            Self::Client(ClientEvent::Invoked { number, operation }) => {
+                fold.with(number.map_or(u64::MAX, u64::from)).with(digest(operation))
+            }
+            Self::Client(ClientEvent::Returned { result }) => fold.with(digest(result)),
+            Self::Client(ClientEvent::Evicted) => fold,
+            Self::Client(ClientEvent::Ignored(reason)) => fold.with(*reason as u64),
+        };
+        fold.end()
+    }
+}

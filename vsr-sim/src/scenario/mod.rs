@@ -1,0 +1,278 @@
+//! Scenarios: everything that a run is a function of, written out. Drawn from a seed, read from a file, or both.
+
+pub mod bounds;
+pub mod draw;
+pub mod file;
+pub mod outcome;
+pub mod run;
+
+use serde::{Deserialize, Serialize};
+use vsr_core::configuration::{Configuration, Timeouts};
+use vsr_core::number::REPLICA_COUNT_MAX;
+use vsr_core::time::Duration;
+
+use crate::cluster::workload::Workload;
+use crate::engine::disk::DiskRates;
+use crate::engine::network::LinkRates;
+use crate::engine::random::Seed;
+use crate::engine::time::Span;
+
+/// The version of the format that is written, and the only one that is read.
+pub const FORMAT: u32 = 1;
+
+/// The most clients that a run may have.
+pub const CLIENT_COUNT_MAX: u8 = 64;
+
+/// A whole scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Always [`FORMAT`].
+    #[serde(deserialize_with = "format_version")]
+    pub format: u32,
+    /// What it shows, in one sentence; empty for one that was drawn.
+    #[serde(default)]
+    pub title: String,
+    /// What happens, in sentences.
+    #[serde(default)]
+    pub story: Vec<String>,
+    /// Where all randomness that is left comes from: the fate of each packet and write, and what clients ask for.
+    #[serde(default = "first_seed")]
+    pub seed: Seed,
+    /// Who takes part.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// What links are like while no fault is on.
+    #[serde(default)]
+    pub network: LinkRates,
+    /// What disks are like.
+    #[serde(default)]
+    pub disk: DiskRates,
+    /// How far clocks are off.
+    #[serde(default)]
+    pub clock: Clocks,
+    /// What clients ask for by themselves; nothing, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// How long faults and clients go on at most, before the faults stop.
+    #[serde(default = "default_duration")]
+    pub duration: Span,
+    /// What must come of it.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+const fn first_seed() -> Seed {
+    Seed::new(0)
+}
+
+const fn default_duration() -> Span {
+    Span::from_secs(10)
+}
+
+fn format_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(deserializer)?;
+    if version == FORMAT {
+        return Ok(version);
+    }
+    Err(serde::de::Error::custom(format!("format {version}, where only {FORMAT} is known")))
+}
+
+/// Who takes part, and how patient they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, try_from = "UncheckedCluster")]
+pub struct Cluster {
+    /// How many replicas there are.
+    pub replicas: u8,
+    /// How many clients there are: 1 to [`CLIENT_COUNT_MAX`].
+    pub clients: u8,
+    /// The most operations that may be prepared and not yet committed.
+    pub pipeline: u32,
+    /// The operations that a log has room for.
+    pub slots: u32,
+    /// The most sessions that are kept.
+    pub sessions: u32,
+    /// How long to wait for what.
+    pub timeouts: TimeoutSpans,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        let configuration = Configuration::of(3);
+        Self {
+            replicas: configuration.replica_count,
+            clients: 3,
+            pipeline: configuration.pipeline_max,
+            slots: configuration.slots,
+            sessions: configuration.clients_max,
+            timeouts: TimeoutSpans::of(&configuration.timeouts),
+        }
+    }
+}
+
+impl Cluster {
+    /// What replicas and clients are told of it.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        let mut configuration = Configuration::of(self.replicas);
+        configuration.pipeline_max = self.pipeline;
+        configuration.slots = self.slots;
+        configuration.clients_max = self.sessions;
+        configuration.timeouts = self.timeouts.timeouts();
+        configuration
+    }
+
+    /// Makes the log large enough for `operations`, and no larger than that takes.
+    pub fn fit_slots(&mut self, operations: u32) {
+        self.slots = operations.max(2 * self.pipeline).next_power_of_two();
+    }
+}
+
+/// A [`Cluster`] as it stands in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct UncheckedCluster {
+    #[serde(deserialize_with = "replica_count")]
+    replicas: u8,
+    #[serde(deserialize_with = "client_count")]
+    clients: u8,
+    pipeline: u32,
+    slots: u32,
+    sessions: u32,
+    timeouts: TimeoutSpans,
+}
+
+impl Default for UncheckedCluster {
+    fn default() -> Self {
+        let Cluster { replicas, clients, pipeline, slots, sessions, timeouts } = Cluster::default();
+        Self { replicas, clients, pipeline, slots, sessions, timeouts }
+    }
+}
+
+impl TryFrom<UncheckedCluster> for Cluster {
+    type Error = String;
+
+    fn try_from(unchecked: UncheckedCluster) -> Result<Self, String> {
+        let UncheckedCluster { replicas, clients, pipeline, slots, sessions, timeouts } = unchecked;
+        let cluster = Self { replicas, clients, pipeline, slots, sessions, timeouts };
+        cluster.configuration().validate().map_err(|error| error.to_string())?;
+        Ok(cluster)
+    }
+}
+
+/// Checked where it stands, so that the error can say where that is.
+fn count<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+    what: &str,
+    most: u8,
+) -> Result<u8, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    u8::try_from(count)
+        .ok()
+        .filter(|count| (1..=most).contains(count))
+        .ok_or_else(|| serde::de::Error::custom(format!("{count} {what}: there are 1 to {most}")))
+}
+
+fn replica_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    count(deserializer, "replicas", REPLICA_COUNT_MAX)
+}
+
+fn client_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    count(deserializer, "clients", CLIENT_COUNT_MAX)
+}
+
+macro_rules! timeout_spans {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The base of every timeout, as spans that read well in a file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct TimeoutSpans {
+            $($(#[$doc])* pub $name: Span,)*
+        }
+
+        impl TimeoutSpans {
+            /// These timeouts.
+            #[must_use]
+            pub const fn of(timeouts: &Timeouts) -> Self {
+                Self { $($name: Span::from_ns(timeouts.$name.as_ns()),)* }
+            }
+
+            /// What replicas and clients are told.
+            #[must_use]
+            pub const fn timeouts(&self) -> Timeouts {
+                Timeouts { $($name: Duration::from_ns(self.$name.as_ns()),)* }
+            }
+
+            /// All of them `percent` hundredths as long.
+            #[must_use]
+            pub const fn scaled(&self, percent: u64) -> Self {
+                Self { $($name: self.$name.percent(percent),)* }
+            }
+        }
+    };
+}
+
+timeout_spans! {
+    /// Between two heartbeats of a primary.
+    send_commit,
+    /// Until a primary sends an unacknowledged prepare again.
+    resend_prepare,
+    /// Until a primary that hears no quorum steps down.
+    check_quorum,
+    /// Until a backup that hears no primary votes to leave the view.
+    suspect_primary,
+    /// Between two copies of a vote to leave.
+    resend_start_view_change,
+    /// Until votes of others to leave are forgotten.
+    forget_votes,
+    /// Between two copies of a promise.
+    resend_do_view_change,
+    /// Until a view change that does not end is left for the next view.
+    abandon_view_change,
+    /// Between two questions for the log of a view.
+    get_view,
+    /// Between two questions for what is missing from the log.
+    repair,
+    /// Until a client sends its request again.
+    retry_request,
+}
+
+impl Default for TimeoutSpans {
+    fn default() -> Self {
+        Self::of(&Timeouts::default())
+    }
+}
+
+/// How far clocks are off when the run begins; each node's own share of it follows from the seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clocks {
+    /// By how much a clock runs too fast or too slow at most, in parts per million.
+    pub skew_ppm: u32,
+    /// By how much a date is off at most, either way.
+    pub wall_offset: Span,
+}
+
+/// What must come of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The verdict.
+    pub verdict: ExpectedVerdict,
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self { verdict: ExpectedVerdict::Pass }
+    }
+}
+
+/// A verdict that may be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpectedVerdict {
+    /// Nothing is violated, and everything that must happen happens.
+    Pass,
+    /// Something is violated: a scenario that keeps a canary alive.
+    Fail,
+}
