@@ -1,6 +1,7 @@
 //! What may be done to a world, and asked of it, while it stands still.
 
 use super::disk::{Disk, Resolution};
+use super::happen::node_words;
 use super::network::{Dropped, Network, NetworkFaultId};
 use super::node::{Incarnation, NodeIndex, NodeSet};
 use super::observer::Observer;
@@ -8,7 +9,7 @@ use super::process::Process;
 use super::random::Seed;
 use super::time::{LocalTime, Span, Time, WallTime};
 use super::watch::Moment;
-use super::world::{Counters, NodeState, Scheduled, Setup, World, node_words};
+use super::world::{Counters, NodeState, Scheduled, Setup, World};
 
 /// The words that begin the records of the trace that are made here.
 mod tag {

@@ -159,7 +159,7 @@ impl Disk {
             pool: Pool::default(),
             slowness: Vec::new(),
             keyed: Keyed::new(Seed::new(0), "disk"),
-            recent: Recent::new(),
+            recent: Recent::default(),
             writes: Slab::new(),
             reads: Slab::new(),
             under_way: Vec::new(),
@@ -185,7 +185,7 @@ impl Disk {
         self.slowness.clear();
         self.slowness.resize(node_count, 100);
         self.keyed = Keyed::new(seed, "disk");
-        self.recent.clear();
+        self.recent.reset(2 * node_count * zone_count);
         self.writes.drain().map(|write| write.bytes).for_each(recycle);
         self.reads.drain().for_each(drop);
         self.under_way.iter_mut().for_each(Vec::clear);
@@ -232,7 +232,8 @@ impl Disk {
     fn fate(&mut self, way: Way, node: NodeIndex, zone: Zone, offset: u64) -> (Fate, u32) {
         let what = u64::from_le_bytes([way as u8, node.number(), zone.0, 0, 0, 0, 0, 0]);
         let name = self.keyed.name(what, offset);
-        let nth = self.recent.count(name);
+        let stream = self.place(node, zone) * 2 + way as usize;
+        let nth = self.recent.count(stream, offset);
         (Fate::of(name, nth), nth)
     }
 

@@ -4,6 +4,7 @@ pub mod broadcast;
 pub mod clock;
 mod control;
 pub mod disk;
+mod happen;
 pub mod network;
 pub mod node;
 pub mod observer;

@@ -174,6 +174,7 @@ pub struct Network<M> {
     fault_count: u32,
     keyed: Keyed,
     recent: Recent,
+    kind_count: usize,
     /// The names of packets to lose, in order.
     listed: Vec<PacketName>,
     pub(crate) packets: Slab<Packet<M>>,
@@ -199,7 +200,8 @@ impl<M: Message> Network<M> {
             faults: Vec::new(),
             fault_count: 0,
             keyed: Keyed::new(Seed::new(0), "packet"),
-            recent: Recent::new(),
+            recent: Recent::default(),
+            kind_count: 0,
             listed: Vec::new(),
             packets: Slab::new(),
             held: Vec::new(),
@@ -207,7 +209,12 @@ impl<M: Message> Network<M> {
     }
 
     /// Begins anew with `node_count` nodes, every link at the rates `base`.
-    pub(crate) fn reset(&mut self, seed: Seed, node_count: u8, base: LinkRates) {
+    pub(crate) fn reset(
+        &mut self,
+        seed: Seed,
+        (node_count, kind_count): (u8, usize),
+        base: LinkRates,
+    ) {
         self.node_count = node_count;
         self.base = base;
         self.links.clear();
@@ -216,7 +223,8 @@ impl<M: Message> Network<M> {
         self.faults.clear();
         self.fault_count = 0;
         self.keyed = Keyed::new(seed, "packet");
-        self.recent.clear();
+        self.kind_count = kind_count;
+        self.recent.reset(link_count * kind_count);
         self.listed.clear();
         self.packets.drain().for_each(drop);
         self.held.clear();
@@ -236,7 +244,8 @@ impl<M: Message> Network<M> {
         let (kind, identity) = (message.kind(), message.identity());
         let what = u64::from_le_bytes([from.number(), to.number(), kind, 0, 0, 0, 0, 0]);
         let name = self.keyed.name(what, identity);
-        let nth = self.recent.count(name);
+        let stream = self.link(from, to) * self.kind_count + usize::from(kind);
+        let nth = self.recent.count(stream, identity);
         let digest = message.digest();
         let name_ = PacketName { from, to, kind, identity, nth };
         (Packet { name: name_, copy: 0, sent: now, digest, message }, Fate::of(name, nth))

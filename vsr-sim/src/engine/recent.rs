@@ -1,116 +1,137 @@
 //! How many things of one name there were before.
+//!
+//! Things come in streams (the packets of one kind on one link, the writes to one zone of one disk) and have an identity
+//! within theirs. A stream keeps the counts of about its last thousand identities; what another stream does never
+//! matters to it. So memory is bounded, and a count is a matter of the stream alone.
 
-/// Counts things by name, in bounded memory.
-///
-/// Names seldom come back after long: two generations are kept, and when the younger is full the older is forgotten.
-/// Until then (every run of ordinary length) a count depends on its own name alone. A count that begins after names
-/// were forgotten begins at a number never used before, so that no thing shares its fate with a forgotten one.
-#[derive(Debug)]
+/// Counts things by stream and identity.
+#[derive(Debug, Default)]
 pub(crate) struct Recent {
-    young: Generation,
-    old: Generation,
-    /// How many generations were forgotten.
-    forgotten: u32,
-}
-
-/// How many names a generation holds before the next one begins.
-const NAMES_MAX: usize = 1 << 16;
-
-/// New counts after the `n`-th loss of a generation begin at `n << FORGOTTEN_SHIFT`.
-const FORGOTTEN_SHIFT: u32 = 16;
-
-/// A hash table that is emptied by counting up its epoch.
-#[derive(Debug)]
-struct Generation {
-    /// A power of two of them, at most half full.
-    cells: Vec<Cell>,
+    streams: Vec<Stream>,
+    /// Counted up to forget everything at once.
     epoch: u32,
-    names: usize,
 }
+
+/// The counts of one stream: a hash table of small sets, which grows until it has [`SETS_MAX`] of them.
+///
+/// Identities mostly count up, and neighbours share a set, so the table is walked through rather than jumped about in.
+#[derive(Debug, Default)]
+struct Stream {
+    sets: Vec<Set>,
+    epoch: u32,
+    /// The greatest identity that was forgotten.
+    forgotten_max: Option<u64>,
+    /// How often an identity came that may have been forgotten.
+    revived: u32,
+}
+
+const WAYS: usize = 4;
+const SETS_MIN: usize = 4;
+const SETS_MAX: usize = 256;
+
+/// A count for an identity that may have been forgotten begins at a multiple of this, one that was never used in the
+/// stream: it must not share the fate of the forgotten one, or a packet that is lost the first time might be for ever.
+const REVIVED_SHIFT: u32 = 16;
+
+/// One line of the processor's cache.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Set([Cell; WAYS]);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
-    name: u64,
-    epoch: u32,
+    identity: u64,
     count: u32,
+    /// The cell is empty unless this is the epoch of the table.
+    epoch: u32,
 }
 
 impl Recent {
-    pub(crate) fn new() -> Self {
-        Self { young: Generation::new(), old: Generation::new(), forgotten: 0 }
+    /// Forgets everything and makes room for `streams`.
+    pub(crate) fn reset(&mut self, streams: usize) {
+        self.epoch = self.epoch.wrapping_add(1);
+        if self.epoch == 0 {
+            // Cells of the very first epochs must not come back to life.
+            self.streams.clear();
+            self.epoch = 1;
+        }
+        self.streams.resize_with(streams, Stream::default);
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
-        self.forgotten = 0;
-    }
-
-    /// How many things of this `name` were counted before; counts one more.
-    pub(crate) fn count(&mut self, name: u64) -> u32 {
-        if let Some(count) = self.young.find(name) {
-            let before = *count;
-            *count += 1;
-            return before;
+    /// How many things of this `identity` there were in the stream before; counts one more.
+    pub(crate) fn count(&mut self, stream: usize, identity: u64) -> u32 {
+        let epoch = self.epoch;
+        let stream = &mut self.streams[stream];
+        if stream.epoch != epoch {
+            stream.begin(epoch);
         }
-        let first = (self.forgotten << FORGOTTEN_SHIFT, self.old.find(name));
-        let before = first.1.map_or(first.0, |count| *count);
-        if self.young.names == NAMES_MAX {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
-            self.forgotten += 1;
+        let place = stream.set(identity);
+        for cell in &mut stream.sets[place].0 {
+            if cell.identity == identity && cell.epoch == epoch {
+                let before = cell.count;
+                cell.count += 1;
+                return before;
+            }
         }
-        self.young.insert(name, before + 1);
+        let before = stream.first(identity);
+        stream.insert(Cell { identity, count: before + 1, epoch });
         before
     }
 }
 
-impl Generation {
-    fn new() -> Self {
-        Self { cells: vec![Cell::default(); 1 << 10], epoch: 1, names: 0 }
-    }
-
-    fn clear(&mut self) {
-        self.names = 0;
-        self.epoch = self.epoch.wrapping_add(1);
-        if self.epoch == 0 {
-            self.cells.fill(Cell::default());
-            self.epoch = 1;
+impl Stream {
+    fn begin(&mut self, epoch: u32) {
+        if self.sets.is_empty() {
+            self.sets.resize(SETS_MIN, Set::default());
         }
+        self.epoch = epoch;
+        self.forgotten_max = None;
+        self.revived = 0;
     }
 
-    /// The cell of `name`, or the empty one where it belongs.
-    #[expect(clippy::cast_possible_truncation, reason = "masked to the number of cells")]
-    fn cell(&mut self, name: u64) -> &mut Cell {
-        let mask = self.cells.len() - 1;
-        let mut place = name as usize & mask;
-        while self.cells[place].epoch == self.epoch && self.cells[place].name != name {
-            place = (place + 1) & mask;
+    #[expect(clippy::cast_possible_truncation, reason = "masked to the number of sets")]
+    const fn set(&self, identity: u64) -> usize {
+        let folded = (identity >> 2) ^ (identity >> 11) ^ (identity >> 20) ^ (identity >> 32);
+        folded as usize & (self.sets.len() - 1)
+    }
+
+    /// Where the count of an identity begins that is not in the table.
+    fn first(&mut self, identity: u64) -> u32 {
+        if self.forgotten_max.is_none_or(|forgotten| identity > forgotten) {
+            return 0;
         }
-        &mut self.cells[place]
+        self.revived += 1;
+        self.revived << REVIVED_SHIFT
     }
 
-    fn find(&mut self, name: u64) -> Option<&mut u32> {
-        let epoch = self.epoch;
-        let cell = self.cell(name);
-        (cell.epoch == epoch).then_some(&mut cell.count)
-    }
-
-    fn insert(&mut self, name: u64, count: u32) {
-        if self.names * 2 >= self.cells.len() {
+    fn insert(&mut self, new: Cell) {
+        loop {
+            let place = self.set(new.identity);
+            let is_grown = self.sets.len() == SETS_MAX;
+            let set = &mut self.sets[place].0;
+            if let Some(cell) = set.iter_mut().find(|cell| cell.epoch != new.epoch) {
+                *cell = new;
+                return;
+            }
+            if is_grown {
+                let oldest = set.iter_mut().min_by_key(|cell| cell.identity);
+                let oldest = oldest.expect("a set has cells");
+                self.forgotten_max = self.forgotten_max.max(Some(oldest.identity));
+                *oldest = new;
+                return;
+            }
             self.grow();
         }
-        let epoch = self.epoch;
-        *self.cell(name) = Cell { name, epoch, count };
-        self.names += 1;
     }
 
+    /// Makes the table twice as large. What was in one set goes to one of two, so there is room for all.
+    #[cold]
     fn grow(&mut self) {
-        let cells = vec![Cell::default(); self.cells.len() * 2];
-        let cells = std::mem::replace(&mut self.cells, cells);
-        let epoch = self.epoch;
-        for cell in cells.into_iter().filter(|cell| cell.epoch == epoch) {
-            *self.cell(cell.name) = cell;
+        let sets = vec![Set::default(); self.sets.len() * 2];
+        for cell in std::mem::replace(&mut self.sets, sets).into_iter().flat_map(|set| set.0) {
+            if cell.epoch == self.epoch {
+                self.insert(cell);
+            }
         }
     }
 }
@@ -120,52 +141,60 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::engine::random::{Keyed, Seed};
-
-    fn names() -> impl Iterator<Item = u64> {
-        let keyed = Keyed::new(Seed::new(1), "recent");
-        (0..).map(move |which| keyed.name(0, which))
-    }
+    use crate::engine::random::Seed;
 
     #[test]
-    fn counts_are_exact_until_a_generation_is_full() {
-        let mut recent = Recent::new();
-        let mut model = BTreeMap::new();
-        let mut stream = Seed::new(2).stream("recent");
-        let names: Vec<u64> = names().take(5_000).collect();
-        for _ in 0..30_000 {
-            let name = *stream.pick(&names);
-            let count: &mut u32 = model.entry(name).or_default();
-            assert_eq!(recent.count(name), *count);
-            *count += 1;
-        }
-        recent.clear();
-        assert!(names.iter().all(|name| recent.count(*name) == 0));
-    }
-
-    /// A name that was forgotten comes back: its count must be one that it never had, or a packet that is always lost the
-    /// first time would be lost for ever.
-    #[test]
-    fn a_forgotten_name_never_gets_an_old_count_again() {
-        let mut recent = Recent::new();
-        let mut seen = BTreeSet::new();
-        let mut others = names();
-        for _ in 0..4 {
-            assert!(seen.insert(recent.count(7)));
-            assert!(seen.insert(recent.count(7)));
-            for name in others.by_ref().take(3 * NAMES_MAX) {
-                recent.count(name);
+    fn counts_are_exact_for_the_last_identities_whatever_other_streams_do() {
+        let mut recent = Recent::default();
+        for round in 0..3 {
+            recent.reset(3);
+            let mut model = BTreeMap::new();
+            let mut stream = Seed::new(round).stream("recent");
+            for turn in 0..20_000 {
+                let which = stream.place(3);
+                // Identities of the first stream count up, those of the second are spread like addresses of sectors.
+                let identity = match which {
+                    0 => turn / 30 + stream.below(8),
+                    1 => stream.below(64) * 4096,
+                    _ => stream.below(20) << 32,
+                };
+                let count: &mut u32 = model.entry((which, identity)).or_default();
+                assert_eq!(recent.count(which, identity), *count);
+                *count += 1;
             }
         }
-        assert!(recent.young.cells.len() <= 4 * NAMES_MAX, "memory is bounded");
+    }
+
+    /// An identity that was forgotten comes back: its count must be one that it never had, or a packet that is always lost
+    /// the first time would be lost for ever.
+    #[test]
+    fn a_forgotten_identity_never_gets_an_old_count_again() {
+        let mut recent = Recent::default();
+        recent.reset(1);
+        let mut seen = BTreeSet::new();
+        for round in 1..5 {
+            assert!(seen.insert(recent.count(0, 7)));
+            assert!(seen.insert(recent.count(0, 7)));
+            for identity in 0..100_000 {
+                assert_eq!(
+                    recent.count(0, round * 1_000_000 + identity),
+                    0,
+                    "it counts up: nothing was forgotten"
+                );
+            }
+        }
+        assert_eq!(recent.streams[0].sets.len(), SETS_MAX, "memory is bounded");
     }
 
     #[test]
-    fn a_name_in_use_is_never_forgotten() {
-        let mut recent = Recent::new();
-        for (expected, name) in (0..).zip(names().take(3 * NAMES_MAX)) {
-            recent.count(name);
-            assert_eq!(recent.count(7), expected);
-        }
+    fn a_table_in_used_memory_counts_as_a_fresh_one() {
+        let drive = |recent: &mut Recent| {
+            recent.reset(1);
+            let mut stream = Seed::new(1).stream("recent");
+            (0..50_000).map(|_| recent.count(0, stream.magnitude(1, 1 << 20))).collect::<Vec<_>>()
+        };
+        let mut used = Recent::default();
+        let first = drive(&mut used);
+        assert!(drive(&mut used) == first);
     }
 }
