@@ -29,8 +29,9 @@ const WAYS: usize = 4;
 const SETS_MIN: usize = 4;
 const SETS_MAX: usize = 256;
 
-/// A count for an identity that may have been forgotten begins at a multiple of this, one that was never used in the
-/// stream: it must not share the fate of the forgotten one, or a packet that is lost the first time might be for ever.
+/// A count for an identity that may have been forgotten begins at a multiple of this, one never used in the stream.
+///
+/// It must not share the fate of the forgotten one, or a packet that is lost the first time might be for ever.
 const REVIVED_SHIFT: u32 = 16;
 
 /// One line of the processor's cache.
