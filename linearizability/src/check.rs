@@ -1,7 +1,11 @@
 //! One check: split by key, decide each part, put the parts' answers together.
 
+use crate::engine::problem::Problem;
+use crate::engine::race::{self, Runners};
+use crate::engine::space::Space;
 use crate::engine::space::{ModelSpace, RegisterSpace};
-use crate::engine::{Meter, Outcome, plain, problem::Problem};
+use crate::engine::zones::{self, Zones};
+use crate::engine::{Meter, Outcome, plain};
 use crate::{Budget, Exhausted, History, Model, Operation, Verdict, evidence, verify};
 use std::collections::BTreeMap;
 
@@ -22,6 +26,29 @@ pub enum Engine {
     Auto,
     /// Depth-first search with a memo and nothing else.
     Plain,
+    /// No zones: the two searches in turns.
+    Search,
+    /// No zones: configuration sets alone.
+    Breadth,
+    /// No zones: depth-first with all the cuts alone.
+    Depth,
+    /// As [`Engine::Breadth`], without looking for a register in the model.
+    BreadthOfModel,
+    /// As [`Engine::Depth`], without looking for a register in the model.
+    DepthOfModel,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::Plain,
+        Self::Search,
+        Self::Breadth,
+        Self::Depth,
+        Self::BreadthOfModel,
+        Self::DepthOfModel,
+    ];
 }
 
 /// Whether some order of the operations in `history` explains all answers, with one thread.
@@ -135,18 +162,43 @@ impl<M: Model> Part<'_, M> {
     /// Whether the part has an order.
     pub(crate) fn decide(&self, engine: Engine, meter: &mut Meter<'_>) -> Outcome {
         let problem = Problem::new(&self.operations);
-        match engine {
-            Engine::Auto | Engine::Plain => {
-                match self.model.as_register(&self.key, &self.operations) {
-                    Some(view) => plain::search(&problem, &mut RegisterSpace::new(&view), meter),
-                    None => {
-                        let mut space = ModelSpace::new(self.model, &self.key, &self.operations);
-                        plain::search(&problem, &mut space, meter)
-                    }
+        let view = match engine {
+            Engine::Plain | Engine::BreadthOfModel | Engine::DepthOfModel => None,
+            Engine::Auto | Engine::Search | Engine::Breadth | Engine::Depth => {
+                self.model.as_register(&self.key, &self.operations)
+            }
+        };
+        let Some(view) = view else {
+            let mut space = ModelSpace::new(self.model, &self.key, &self.operations);
+            return search(&problem, &mut space, engine, meter);
+        };
+        assert_eq!(view.steps.len(), self.operations.len());
+        if engine == Engine::Auto {
+            match zones::decide(&problem, &view) {
+                Zones::Order(order) => return Outcome::Order(order),
+                Zones::Impossible(conflict) => {
+                    return Outcome::Impossible(Some(conflict.operations()));
                 }
+                Zones::Undecided => {}
             }
         }
+        search(&problem, &mut RegisterSpace::new(&view), engine, meter)
     }
+}
+
+fn search<S: Space>(
+    problem: &Problem,
+    space: &mut S,
+    engine: Engine,
+    meter: &mut Meter<'_>,
+) -> Outcome {
+    let runners = match engine {
+        Engine::Plain => return plain::search(problem, space, meter),
+        Engine::Auto | Engine::Search => Runners::Both,
+        Engine::Breadth | Engine::BreadthOfModel => Runners::Breadth,
+        Engine::Depth | Engine::DepthOfModel => Runners::Depth,
+    };
+    race::search(problem, space, runners, meter)
 }
 
 /// One order out of those of the parts.

@@ -1,8 +1,11 @@
 //! How one part of a history is decided.
 
+pub(crate) mod lazy;
 pub(crate) mod plain;
 pub(crate) mod problem;
+pub(crate) mod race;
 pub(crate) mod space;
+pub(crate) mod zones;
 
 use crate::{Budget, Resource};
 
@@ -22,14 +25,26 @@ pub(crate) enum Outcome {
     },
 }
 
+/// What a search that can be left says when it is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// An order that explains everything.
+    Order(Vec<u32>),
+    /// There is none.
+    Impossible,
+    /// Not done: it was only to come so far for now.
+    Paused,
+}
+
 /// Counts what is spent.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter<'a> {
-    /// Steps taken.
+    /// Steps taken: operations that were tried at a place.
     pub(crate) steps: u64,
-    steps_max: u64,
-    bytes_max: usize,
+    /// The memory that one engine may hold.
+    pub(crate) bytes_max: usize,
     budget: Budget<'a>,
+    looked: u64,
 }
 
 /// How many steps pass between two looks at the clock.
@@ -37,19 +52,27 @@ const STOP_PERIOD: u64 = 1 << 12;
 
 impl<'a> Meter<'a> {
     pub(crate) fn new(budget: &Budget<'a>) -> Self {
-        Self { steps: 0, steps_max: budget.steps, bytes_max: budget.bytes, budget: *budget }
+        Self { steps: 0, bytes_max: budget.bytes, budget: *budget, looked: 0 }
     }
 
-    /// Takes one step, unless something ran out. `bytes` is what the engine holds now.
-    pub(crate) fn step(&mut self, bytes: usize) -> Result<(), Resource> {
-        if self.steps >= self.steps_max {
+    /// Counts one step.
+    pub(crate) fn step(&mut self) {
+        self.steps += 1;
+    }
+
+    /// Whether the search may go on that holds so many bytes.
+    pub(crate) fn check(&mut self, bytes: usize) -> Result<(), Resource> {
+        if self.steps >= self.budget.steps {
             return Err(Resource::Steps);
         }
         if bytes > self.bytes_max {
             return Err(Resource::Bytes);
         }
-        self.steps += 1;
-        if self.steps.is_multiple_of(STOP_PERIOD) { self.look() } else { Ok(()) }
+        if self.steps - self.looked >= STOP_PERIOD {
+            self.looked = self.steps;
+            return self.look();
+        }
+        Ok(())
     }
 
     /// Asks the caller whether there is time left.

@@ -86,7 +86,8 @@ impl<'a> Plain<'a> {
         let mut alternative = 0;
         let mut successors = Vec::new();
         while self.required_left > 0 {
-            meter.step(self.size() + space.size())?;
+            meter.check(self.size() + space.size())?;
+            meter.step();
             let event = (place != head).then(|| self.problem.events[place]);
             if let Some(event) = event.filter(|event| !event.is_return()) {
                 let operation = event.operation();

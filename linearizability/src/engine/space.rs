@@ -11,12 +11,10 @@ pub(crate) trait Space {
     /// The class of an operation; equal classes behave alike.
     fn class(&self, operation: usize) -> u32;
     /// Whether the class never changes a state.
-    #[expect(dead_code, reason = "for the search by configurations")]
     fn is_read(&self, class: u32) -> bool;
     /// Appends the states after an operation of `class` in `state`.
     fn step(&mut self, state: u32, class: u32, next: &mut Vec<u32>);
     /// What the class does to a register, if this is one.
-    #[expect(dead_code, reason = "for the search by configurations")]
     fn register(&self, class: u32) -> Option<RegisterStep>;
     /// The memory held, in bytes.
     fn size(&self) -> usize;
@@ -81,12 +79,6 @@ impl<'a, M: Model> ModelSpace<'a, M> {
         let states = &self.states;
         self.numbers.insert_unique(hash, number, |&other| hash_of(&states[other as usize]));
         number
-    }
-
-    /// A state in words.
-    #[expect(dead_code, reason = "for the search by configurations, whose evidence names states")]
-    pub(crate) fn describe_state(&self, state: u32) -> String {
-        self.model.describe_state(&self.states[state as usize])
     }
 }
 
