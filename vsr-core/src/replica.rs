@@ -157,6 +157,61 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Takes one input at `now`, which never runs backwards, and appends what is to be done to `effects`.
+    ///
+    /// A whole world for a cluster of one: a disk that is a few vectors, and a loop that carries effects out and reports back.
+    ///
+    /// ```
+    /// use std::collections::{BTreeMap, VecDeque};
+    /// use vsr_core::{Replica, format, configuration::Configuration, number::ReplicaIndex, time::Instant};
+    /// use vsr_core::io::{Effect, Effects, Input, Zone};
+    /// # use vsr_core::state_machine::StateMachine;
+    /// # struct Echo;
+    /// # impl StateMachine for Echo {
+    /// #     fn apply(&mut self, operation: &[u8], reply: &mut Vec<u8>) { reply.extend(operation) }
+    /// #     fn snapshot(&self, _: &mut Vec<u8>) {}
+    /// #     fn restore(&mut self, _: &[u8]) {}
+    /// # }
+    /// let (configuration, me) = (Configuration::of(1), ReplicaIndex::new(0));
+    /// let mut disk: BTreeMap<Zone, Vec<u8>> = BTreeMap::new();
+    /// let mut effects = Effects::new();
+    /// format(&configuration, me, &mut effects);
+    /// let mut replica = None;
+    /// let mut done = VecDeque::new();
+    /// loop {
+    ///     let (list, bytes) = effects.drain();
+    ///     for effect in list {
+    ///         match effect {
+    ///             Effect::Write { token, zone, offset, bytes: range } => {
+    ///                 let (zone, at) = (disk.entry(zone).or_default(), offset as usize);
+    ///                 zone.resize(zone.len().max(at + range.len()), 0);
+    ///                 zone[at..at + range.len()].copy_from_slice(&bytes[range]);
+    ///                 done.push_back((token, None));
+    ///             }
+    ///             Effect::Read { token, zone, offset, size } => {
+    ///                 let zone = disk.entry(zone).or_default().iter().copied();
+    ///                 let zeros = std::iter::repeat(0);
+    ///                 let bytes = zone.chain(zeros).skip(offset as usize).take(size as usize);
+    ///                 done.push_back((token, Some(bytes.collect::<Vec<u8>>())));
+    ///             }
+    ///             Effect::Send { .. } | Effect::Reply { .. } | Effect::Event(_) => {}
+    ///         }
+    ///     }
+    ///     let Some(replica) = &mut replica else {
+    ///         // The disk is formatted, and what it reported concerns nobody: begin.
+    ///         done.clear();
+    ///         let new = replica.insert(Replica::new(configuration, me, 7, Echo));
+    ///         new.step(Instant::ZERO, Input::Start, &mut effects);
+    ///         continue;
+    ///     };
+    ///     let Some((token, read)) = done.pop_front() else { break };
+    ///     let input = match &read {
+    ///         Some(bytes) => Input::Read { token, result: Ok(bytes) },
+    ///         None => Input::Written { token, result: Ok(()) },
+    ///     };
+    ///     replica.step(Instant::ZERO, input, &mut effects);
+    /// }
+    /// assert!(replica.is_some_and(|replica| replica.is_primary()));
+    /// ```
     pub fn step(&mut self, now: Instant, input: Input<'_>, effects: &mut Effects) {
         assert!(now >= self.now);
         self.now = now;
