@@ -1,2 +1,5 @@
 //! The `vsr-sim` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    vsr_sim::cli::main()
+}

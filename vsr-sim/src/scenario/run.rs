@@ -1,12 +1,13 @@
 //! Runs scenarios: safety, liveness, idle, and the final checks.
 
 use vsr_core::io::{Effect, Effects, Halt, Status};
-use vsr_core::number::ReplicaIndex;
+use vsr_core::number::ViewNumber;
 
 use super::Scenario;
 use super::bounds::Bounds;
 use super::draw::LATE_REQUESTS;
 use super::outcome::{Finding, FindingKind, Outcome, Verdict};
+use crate::campaign::panics;
 use crate::cluster::client::Work;
 use crate::cluster::history::Judgement;
 use crate::cluster::monitor::Monitor;
@@ -19,6 +20,7 @@ use crate::engine::observer::Observer;
 use crate::engine::random::Keyed;
 use crate::engine::time::{Span, Time};
 use crate::engine::world::{NodeState, Setup, Stop, World};
+use crate::report::words;
 
 /// After so many events a run is given up as unknown.
 const EVENTS_MAX: u64 = 20_000_000;
@@ -331,7 +333,7 @@ impl<'a, T: Observer<Node>> Run<'a, (Monitor, T)> {
     /// No traffic of clients at all: the core must come to one log, executed to its end, and stay in its view.
     fn idle(&mut self) -> Result<(), Ended> {
         let begin = self.world.now();
-        let mut quiet_since: Option<(Time, vsr_core::number::ViewNumber)> = None;
+        let mut quiet_since: Option<(Time, ViewNumber)> = None;
         let mut views = 0;
         loop {
             let limit = self.world.now().plus(self.look);
@@ -395,7 +397,7 @@ impl<'a, T: Observer<Node>> Run<'a, (Monitor, T)> {
     }
 
     /// The view that all of the core is normal in, or what is in the way.
-    fn core_view(&self) -> Result<vsr_core::number::ViewNumber, String> {
+    fn core_view(&self) -> Result<ViewNumber, String> {
         let mut common = None;
         for node in self.core.iter() {
             let Some(replica) = self.replica(node) else {
@@ -426,7 +428,7 @@ impl<'a, T: Observer<Node>> Run<'a, (Monitor, T)> {
     }
 
     /// The view of a core that has one log, executed to its end, or what is in the way.
-    fn converged(&self) -> Result<vsr_core::number::ViewNumber, String> {
+    fn converged(&self) -> Result<ViewNumber, String> {
         let view = self.core_view()?;
         let mut common = None;
         for node in self.core.iter() {
@@ -508,17 +510,19 @@ impl<'a, T: Observer<Node>> Run<'a, (Monitor, T)> {
     fn panic_finding(&mut self) -> Finding {
         let at = self.world.now();
         match self.world.run_until(at) {
-            Stop::Panicked(panicked) => Finding {
-                kind: FindingKind::Panic,
-                property: "no-panic",
-                place: first_words(&panicked.message),
-                message: format!(
-                    "{} panicked: {}",
-                    name_of(self.scenario, panicked.node),
-                    panicked.message
-                ),
-                at,
-            },
+            Stop::Panicked(panicked) => {
+                let who = words::node(panicked.node, self.scenario.cluster.replicas);
+                let place = panics::take();
+                let at_place =
+                    place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+                Finding {
+                    kind: FindingKind::Panic,
+                    property: "no-panic",
+                    place: place.unwrap_or_else(|| first_words(&panicked.message)),
+                    message: format!("{who} panicked{at_place}: {}", panicked.message),
+                    at,
+                }
+            }
             Stop::Reached | Stop::Idle | Stop::Hit | Stop::Observer | Stop::Budget => {
                 unreachable!("a run breaks by a finding or by a panic")
             }
@@ -529,15 +533,6 @@ impl<'a, T: Observer<Node>> Run<'a, (Monitor, T)> {
 /// What does not vary with the seed in a panic's message: all up to the first digit.
 fn first_words(message: &str) -> String {
     message.chars().take_while(|letter| !letter.is_ascii_digit() && *letter != '\n').collect()
-}
-
-/// A node as people call it: `r0`, `c3`.
-#[must_use]
-pub fn name_of(scenario: &Scenario, node: NodeIndex) -> String {
-    match node.number().checked_sub(scenario.cluster.replicas) {
-        None => ReplicaIndex::new(node.number()).to_string(),
-        Some(client) => format!("c{client}"),
-    }
 }
 
 #[cfg(test)]

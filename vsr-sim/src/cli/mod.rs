@@ -1,0 +1,181 @@
+//! The command line: one subcommand a file. Data goes to stdout, talk to stderr.
+
+mod run;
+mod sweep;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::campaign::panics;
+use crate::scenario::draw::Overrides;
+
+/// Clusters of Viewstamped Replication under faults, from one seed, and a verdict.
+#[derive(Debug, Parser)]
+#[command(name = "vsr-sim", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One seed or one scenario file (the default command).
+    Run(run::RunArgs),
+    /// Many seeds, on all cores.
+    Sweep(sweep::SweepArgs),
+}
+
+/// What flags put in the place of what the seed draws.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct OverrideArgs {
+    /// How many replicas, 1 to 7, instead of as many as the seed says.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=7))]
+    replicas: Option<u8>,
+    /// How many clients, 1 to 64.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    clients: Option<u8>,
+    /// How many operations they ask for, together, before the faults stop: 1 to 100000.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    requests: Option<u32>,
+}
+
+impl OverrideArgs {
+    const fn overrides(self) -> Overrides {
+        Overrides { replicas: self.replicas, clients: self.clients, requests: self.requests }
+    }
+
+    /// The flags that differ from the default, as they are typed, each after a space.
+    fn flags(self) -> String {
+        let flag = |name: &str, value: Option<u32>| {
+            value.map_or_else(String::new, |value| format!(" --{name} {value}"))
+        };
+        flag("replicas", self.replicas.map(u32::from))
+            + &flag("clients", self.clients.map(u32::from))
+            + &flag("requests", self.requests)
+    }
+}
+
+/// For whom the output is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Text.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads a seed: a decimal number, or a hexadecimal one after 0x.
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "a seed is a number such as 42 or 0x2a, below 2^64".to_owned())
+}
+
+/// Why a command did not come to a verdict.
+#[derive(Debug)]
+enum CliError {
+    /// The user asked for what makes no sense: exit code 2.
+    Usage(String),
+    /// Something else went wrong: exit code 1.
+    Internal(String),
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Internal(message) => write!(formatter, "error: {message}"),
+        }
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// Runs the command that the process was started with; returns its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    panics::install();
+    let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(args) => run::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // There is nobody left to tell if this fails.
+            writeln!(io::stderr(), "{error}").ok();
+            ExitCode::from(match error {
+                CliError::Usage(_) => 2,
+                CliError::Internal(_) => 1,
+            })
+        }
+    }
+}
+
+/// Nanoseconds of wall time since some moment before: the only clock of the program, and nothing that runs depends on it.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "how long a command took is told to people, and decides nothing"
+)]
+fn stopwatch() -> impl Fn() -> u64 + Sync {
+    let begin = std::time::Instant::now();
+    move || u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Writes text to stdout. A reader that has gone away is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Writes one record to stdout.
+fn print_record(record: &impl serde::Serialize) -> Result<(), CliError> {
+    let mut text =
+        serde_json::to_string(record).map_err(|error| CliError::Internal(error.to_string()))?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Says something to stderr.
+fn say(text: &str) {
+    // Talk is cheap: if nobody can hear it, the result still counts.
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_numbers() {
+        assert_eq!(parse_seed("42"), Ok(42));
+        assert_eq!(parse_seed("0x2a"), Ok(42));
+        assert_eq!(parse_seed("18446744073709551615"), Ok(u64::MAX));
+        assert!(
+            ["", "x", "-1", "1.5", "0x", "18446744073709551616"]
+                .iter()
+                .all(|text| parse_seed(text).is_err())
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! `vsr-sim run`: one seed or one scenario file, and its verdict.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{CliError, Format, OverrideArgs, parse_seed, print, print_record, stopwatch};
+use crate::campaign::artefacts;
+use crate::engine::random::Seed;
+use crate::report::grid::{Detail, Grid};
+use crate::report::json::{RunRecord, exit_code_of_run};
+use crate::report::story::Story;
+use crate::report::text::{self, Aftermath};
+use crate::scenario::Scenario;
+use crate::scenario::file::{self, FileError};
+use crate::scenario::outcome::Outcome;
+use crate::scenario::run::Runner;
+
+/// What to run, and how to tell about it.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The seed that everything follows from: a number such as 42 or 0x2a.
+    #[arg(long, value_name = "N", value_parser = parse_seed)]
+    seed: Option<u64>,
+    /// A scenario to run instead of one that is drawn.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "replicas", "clients", "requests"])]
+    scenario: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: OverrideArgs,
+    /// Write down the run as it happens, a column a replica.
+    #[arg(long, value_name = "HOW")]
+    trace: Option<TraceDetail>,
+    /// Write the whole scenario to a file before running it.
+    #[arg(long, value_name = "FILE")]
+    write_scenario: Option<PathBuf>,
+    /// For whom the output is.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    /// Where to keep what a failing run leaves behind.
+    #[arg(long, value_name = "DIR", default_value = artefacts::ROOT)]
+    out: PathBuf,
+}
+
+/// How much a trace tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TraceDetail {
+    /// What nodes do.
+    Grid,
+    /// That, and every packet and write.
+    Full,
+}
+
+impl From<FileError> for CliError {
+    fn from(error: FileError) -> Self {
+        let is_usage = match &error {
+            FileError::Invalid { .. } => true,
+            FileError::Io { error, .. } => {
+                let not_there = [io::ErrorKind::NotFound, io::ErrorKind::InvalidData];
+                not_there.contains(&error.kind())
+            }
+        };
+        let words = error.to_string();
+        if is_usage { Self::Usage(words) } else { Self::Internal(words) }
+    }
+}
+
+/// Runs the command; answers its exit code.
+pub(super) fn run(args: &RunArgs) -> Result<u8, CliError> {
+    let scenario = match (&args.scenario, args.seed) {
+        (Some(path), _) => file::read(path)?,
+        (None, Some(seed)) => Scenario::draw(Seed::new(seed), &args.overrides.overrides()),
+        (None, None) => {
+            let words = "nothing to run: give a seed (--seed 42) or a scenario (--scenario FILE)";
+            return Err(CliError::Usage(words.to_owned()));
+        }
+    };
+    if let Some(path) = &args.write_scenario {
+        file::write(path, &scenario)?;
+    }
+    let clock = stopwatch();
+    let outcome = match args.trace {
+        None => Runner::<()>::default().run(&scenario),
+        Some(detail) => run_traced(&scenario, detail),
+    };
+    let wall_ns = clock();
+    let kept = match outcome.finding() {
+        Some(finding) => Some(artefacts::keep_scenario(&args.out, &scenario, finding)?),
+        None => None,
+    };
+    match args.format {
+        Format::Json => {
+            let path = kept.as_deref().map(text::path);
+            print_record(&RunRecord::of(&outcome, wall_ns, path))?;
+        }
+        Format::Human => {
+            let aftermath = aftermath(&scenario, &outcome, by_seed(args), kept.as_deref());
+            print(&text::run(&outcome, wall_ns, &aftermath))?;
+        }
+    }
+    Ok(exit_code_of_run(&outcome.verdict))
+}
+
+fn run_traced(scenario: &Scenario, detail: TraceDetail) -> Outcome {
+    let detail = match detail {
+        TraceDetail::Grid => Detail::Grid,
+        TraceDetail::Full => Detail::Full,
+    };
+    let out = Box::new(io::BufWriter::new(io::stdout()));
+    let grid = Grid::new(out, detail, scenario.cluster.replicas);
+    let (outcome, mut grid) = Runner::<Grid>::default().run_watched(scenario, grid);
+    grid.finish();
+    outcome
+}
+
+/// The command that runs the same seed again, unless the scenario came from a file.
+fn by_seed(args: &RunArgs) -> Option<String> {
+    args.seed.map(|seed| command_of_seed(seed, args.overrides))
+}
+
+/// The command that runs a seed, with every flag that differs from its default.
+pub(super) fn command_of_seed(seed: u64, overrides: OverrideArgs) -> String {
+    format!("cargo run --release -p vsr-sim -- run --seed {seed}{}", overrides.flags())
+}
+
+/// What led to a failure: the run once more, listened to this time.
+pub(super) fn aftermath(
+    scenario: &Scenario,
+    outcome: &Outcome,
+    by_seed: Option<String>,
+    kept: Option<&Path>,
+) -> Aftermath {
+    let story = match outcome.finding() {
+        None => Vec::new(),
+        Some(_) => {
+            let story = Story::new(scenario.cluster.replicas);
+            Runner::<Story>::default().run_watched(scenario, story).1.lines()
+        }
+    };
+    Aftermath { story, by_seed, scenario: kept.map(text::path) }
+}

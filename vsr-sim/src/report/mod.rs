@@ -1,0 +1,7 @@
+//! What people and programs are told about runs.
+
+pub mod grid;
+pub mod json;
+pub mod story;
+pub mod text;
+pub mod words;

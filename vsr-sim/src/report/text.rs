@@ -1,0 +1,216 @@
+//! Verdicts for people: the verdict first, what contradicts what, what led there, and commands that can be copied.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::json::signature;
+use super::words::{count, time};
+use crate::campaign::sweep::Summary;
+use crate::engine::time::{Span, Time};
+use crate::scenario::outcome::{Finding, Outcome, Verdict};
+
+/// A span of wall time, in the unit that suits it.
+#[must_use]
+pub fn wall(ns: u64) -> String {
+    match ns {
+        0..10_000_000 => format!("{}.{:02} ms", ns / 1_000_000, ns % 1_000_000 / 10_000),
+        10_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        1_000_000_000..60_000_000_000 => {
+            format!("{}.{} s", ns / 1_000_000_000, ns % 1_000_000_000 / 100_000_000)
+        }
+        _ => format!("{}m {:02}s", ns / 60_000_000_000, ns % 60_000_000_000 / 1_000_000_000),
+    }
+}
+
+/// A span of virtual time, however long.
+fn virtual_time(ns: u128) -> String {
+    let seconds = ns / 1_000_000_000;
+    let (days, hours) = (seconds / 86_400, seconds % 86_400 / 3_600);
+    let (minutes, rest) = (seconds % 3_600 / 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{rest}.{:03} s", ns % 1_000_000_000 / 1_000_000),
+        (0, 0, _) => format!("{minutes} min {rest} s"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn seconds(span: Span) -> String {
+    let ms = span.as_ns() / 1_000_000;
+    format!("{}.{:03} s", ms / 1_000, ms % 1_000)
+}
+
+/// The summary of a run that passed.
+fn passed(outcome: &Outcome, wall_ns: u64) -> String {
+    let mut text = String::new();
+    let counters = &outcome.counters;
+    let dropped: u64 = counters.dropped.iter().sum();
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(format!(
+        "PASS  seed {}  after {} of virtual time, {} events, in {}",
+        outcome.seed.number(),
+        seconds(outcome.virtual_time),
+        count(counters.events),
+        wall(wall_ns)
+    ));
+    line(String::new());
+    line(format!("  cluster    {} replicas, {} clients", outcome.replicas, outcome.clients));
+    line(format!("  requests   {} answered, history linearizable", count(outcome.requests)));
+    line(format!(
+        "  messages   {} sent, {} dropped, {} duplicated",
+        count(counters.sent),
+        count(dropped),
+        count(counters.duplicated)
+    ));
+    line(format!(
+        "  faults     {} crashes, {} of them with a write in flight; {} writes torn",
+        count(counters.crashes),
+        count(counters.crashes_while_writing),
+        count(counters.writes_torn)
+    ));
+    line(format!("  views      {} view changes", count(outcome.view_changes)));
+    line(format!("  trace      {:032x}", outcome.trace_hash));
+    text
+}
+
+/// What led to a failure and how to come back to it.
+#[derive(Clone, Debug, Default)]
+pub struct Aftermath {
+    /// The events that turned the run, oldest first.
+    pub story: Vec<String>,
+    /// The command that runs the seed again, complete.
+    pub by_seed: Option<String>,
+    /// Where the whole scenario was written to.
+    pub scenario: Option<String>,
+}
+
+/// The text of one run.
+#[must_use]
+pub fn run(outcome: &Outcome, wall_ns: u64, aftermath: &Aftermath) -> String {
+    match &outcome.verdict {
+        Verdict::Pass => passed(outcome, wall_ns),
+        Verdict::Unknown(what) => {
+            let mut text =
+                format!("UNKNOWN  seed {}  a budget ran out: {what}\n", outcome.seed.number());
+            push_commands(&mut text, aftermath);
+            text
+        }
+        Verdict::Fail(finding) => {
+            let mut text = format!(
+                "FAIL  seed {}  {}  after {} of virtual time, {} events\n",
+                outcome.seed.number(),
+                finding.property,
+                seconds(finding.at.since(Time::ZERO)),
+                count(outcome.counters.events)
+            );
+            push_finding(&mut text, finding, &aftermath.story);
+            push_commands(&mut text, aftermath);
+            text
+        }
+    }
+}
+
+fn push_finding(text: &mut String, finding: &Finding, story: &[String]) {
+    text.push('\n');
+    for line in finding.message.lines() {
+        text.push_str("  ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    if !story.is_empty() {
+        text.push_str("\n  What led here\n");
+        for line in story {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        let at = time(finding.at);
+        // Writing to a string never fails.
+        writeln!(text, "  {at:>12}  {} is violated", finding.property).ok();
+    }
+}
+
+fn push_commands(text: &mut String, aftermath: &Aftermath) {
+    text.push('\n');
+    if let Some(command) = &aftermath.by_seed {
+        // Writing to a string never fails.
+        writeln!(text, "  by seed     {command}").ok();
+    }
+    if let Some(scenario) = &aftermath.scenario {
+        // Writing to a string never fails.
+        writeln!(text, "  reproduce   cargo run --release -p vsr-sim -- run --scenario {scenario}")
+            .ok();
+        writeln!(
+            text,
+            "  look        cargo run --release -p vsr-sim -- run --scenario {scenario} --trace grid"
+        )
+        .ok();
+        writeln!(text, "  keep        cp {scenario} scenarios/regressions/<name>.json").ok();
+    }
+}
+
+/// The text of a sweep: the verdict and the figures; failures are told one by one elsewhere.
+#[must_use]
+pub fn sweep(summary: &Summary, wall_ns: u64, jobs: usize) -> String {
+    let verdict = match (summary.failed, summary.unknown) {
+        (0, 0) => "PASS",
+        (0, _) => "UNKNOWN",
+        _ => "FAIL",
+    };
+    let rate = u128::from(summary.seeds) * 1_000_000_000 / u128::from(wall_ns.max(1));
+    let mut text = String::new();
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(format!(
+        "{verdict}  {} seeds in {} on {jobs} threads ({rate} seeds/s)",
+        count(summary.seeds),
+        wall(wall_ns)
+    ));
+    line(String::new());
+    line(format!(
+        "  virtual time   {}      requests   {}      view changes   {}",
+        virtual_time(summary.virtual_ns),
+        count(summary.requests),
+        count(summary.view_changes)
+    ));
+    line(format!(
+        "  messages       {}      events   {}",
+        count(summary.messages),
+        count(summary.events)
+    ));
+    line(format!(
+        "  verdicts       {} passed, {} failed, {} unknown",
+        count(summary.passed),
+        count(summary.failed),
+        count(summary.unknown)
+    ));
+    if let Some((seed, ns)) = summary.slowest {
+        line(format!("  slowest        seed {} {}", seed.number(), wall(ns)));
+    }
+    for (seed, what) in &summary.unknowns {
+        line(format!("  unknown        seed {}: {what}", seed.number()));
+    }
+    for (group, kept) in &summary.failures {
+        let seeds: Vec<String> =
+            kept.iter().map(|failure| failure.seed.number().to_string()).collect();
+        line(format!(
+            "  failure        {} {}: {} seeds, such as {}",
+            kept[0].finding.property,
+            signature(*group),
+            count(summary.failures_by_signature[group]),
+            seeds.join(" ")
+        ));
+    }
+    text
+}
+
+/// A path as it is typed: relative where it can be.
+#[must_use]
+pub fn path(path: &Path) -> String {
+    path.display().to_string()
+}

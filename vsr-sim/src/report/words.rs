@@ -1,0 +1,213 @@
+//! Packets, events and operations in words: the only place that makes text of them.
+
+use std::fmt::Write as _;
+
+use vsr_core::io::Event as ReplicaEvent;
+use vsr_core::message::{ClientMessage, Command, Message};
+use vsr_core::wire::Frame;
+
+use crate::cluster::event::{ClientEvent, Event};
+use crate::cluster::key_value::{Answer, Operation};
+use crate::engine::node::NodeIndex;
+use crate::engine::time::Time;
+
+/// The most letters of a value that are shown.
+const VALUE_SHOWN: usize = 16;
+
+/// A node as people call it: `r0`, `c3`.
+#[must_use]
+pub fn node(node: NodeIndex, replica_count: u8) -> String {
+    match node.number().checked_sub(replica_count) {
+        None => format!("r{}", node.number()),
+        Some(client) => format!("c{client}"),
+    }
+}
+
+/// A moment in seconds, to the microsecond.
+#[must_use]
+pub fn time(time: Time) -> String {
+    let us = time.as_ns() / 1_000;
+    format!("{}.{:06}s", us / 1_000_000, us % 1_000_000)
+}
+
+/// A number with its thousands apart.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A key or a value: as text where it is text, cut short where it is long.
+#[must_use]
+pub fn value(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(VALUE_SHOWN)];
+    let mut text = String::from_utf8_lossy(shown).into_owned();
+    if bytes.len() > VALUE_SHOWN {
+        // Writing to a string never fails.
+        write!(text, "…({} bytes)", bytes.len()).ok();
+    }
+    text
+}
+
+/// An operation of the key-value store.
+#[must_use]
+pub fn operation(bytes: &[u8]) -> String {
+    match Operation::decode(bytes) {
+        Ok(Operation::Get { key }) => format!("get {}", value(key)),
+        Ok(Operation::Put { key, value: new }) => format!("put {} {}", value(key), value(new)),
+        Ok(Operation::Append { key, suffix }) => {
+            format!("append {} {}", value(key), value(suffix))
+        }
+        Ok(Operation::Delete { key }) => format!("delete {}", value(key)),
+        Ok(Operation::Swap { key, expected, new }) => {
+            format!("swap {} {} for {}", value(key), value(expected), value(new))
+        }
+        Err(_) => format!("{} bytes", bytes.len()),
+    }
+}
+
+/// An answer of the key-value store.
+#[must_use]
+pub fn answer(bytes: &[u8]) -> String {
+    match Answer::decode(bytes) {
+        Ok(Answer::Done) => "done".to_owned(),
+        Ok(Answer::Value(None)) => "absent".to_owned(),
+        Ok(Answer::Value(Some(was))) => value(was),
+        Ok(Answer::Swapped) => "swapped".to_owned(),
+        Ok(Answer::NotSwapped(None)) => "not swapped, it is absent".to_owned(),
+        Ok(Answer::NotSwapped(Some(was))) => format!("not swapped, it is {}", value(was)),
+        Ok(Answer::Refused(why)) => format!("refused: {why:?}"),
+        Err(_) => format!("{} bytes", bytes.len()),
+    }
+}
+
+fn message(message: &Message) -> String {
+    let view = message.view;
+    match &message.command {
+        Command::Prepare(prepare) => {
+            format!("Prepare {view} {} commit={}", prepare.entry.header().op, prepare.commit.get())
+        }
+        Command::PrepareOk(ok) => format!("PrepareOk {view} {}", ok.op),
+        Command::Commit(commit) => format!("Commit {view} commit={}", commit.commit.get()),
+        Command::CommitOk(_) => format!("CommitOk {view}"),
+        Command::StartViewChange => format!("StartViewChange leave {view}"),
+        Command::DoViewChange(promise) => format!(
+            "DoViewChange {view} log_view={} {} commit={}",
+            promise.log_view,
+            promise.op,
+            promise.commit.get()
+        ),
+        Command::StartView(start) => {
+            format!("StartView {view} {} commit={}", start.op, start.commit.get())
+        }
+        Command::GetView(get) => format!("GetView {view} about {}", get.view),
+        Command::GetState(get) => format!("GetState {view} after {}", get.op),
+        Command::NewState(state) => match (state.entries.first(), state.entries.last()) {
+            (Some(first), Some(last)) => {
+                format!("NewState {view} {}..{}", first.header().op, last.header().op.get())
+            }
+            (None, _) | (_, None) => format!("NewState {view} empty"),
+        },
+        Command::GetHeaders(get) => {
+            format!("GetHeaders {view} {}..{}", get.op_min, get.op_max.get())
+        }
+        Command::Headers(headers) => format!("Headers {view} {} of them", headers.len()),
+        Command::GetPrepare(get) => format!("GetPrepare {view} {}", get.op),
+        Command::Repaired(entry) => format!("Repaired {view} {}", entry.header().op),
+        Command::Forward(request) => format!("Forward {view} {}", request.request),
+    }
+}
+
+/// What travels.
+#[must_use]
+pub fn frame(frame: &Frame) -> String {
+    match frame {
+        Frame::Message(inner) => message(inner),
+        Frame::Request(request) if request.session.get() == 0 => "Request register".to_owned(),
+        Frame::Request(request) => {
+            format!("Request {} {}", request.request, operation(&request.body))
+        }
+        Frame::ClientMessage(ClientMessage::Reply(reply)) => format!(
+            "Reply {} {} {} {}",
+            reply.view,
+            reply.request,
+            reply.op,
+            if reply.request.get() == 0 { String::new() } else { answer(&reply.result) }
+        )
+        .trim_end()
+        .to_owned(),
+        Frame::ClientMessage(ClientMessage::Eviction(eviction)) => {
+            format!("Eviction {}", eviction.session)
+        }
+    }
+}
+
+/// What a node says about itself.
+#[must_use]
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::Replica(event) => replica_event(event),
+        Event::Client(ClientEvent::Registered { session }) => format!("has session {session}"),
+        Event::Client(ClientEvent::Invoked { operation: asked, .. }) => {
+            format!("asks {}", operation(asked))
+        }
+        Event::Client(ClientEvent::Returned { result }) => {
+            format!("is answered {}", answer(result))
+        }
+        Event::Client(ClientEvent::Evicted) => "has lost its session".to_owned(),
+        Event::Client(ClientEvent::Ignored(reason)) => format!("ignores: {reason:?}"),
+    }
+}
+
+fn replica_event(event: &ReplicaEvent) -> String {
+    match event {
+        ReplicaEvent::Started { incarnation, op } => {
+            format!("has read its disk: start {}, head {op}", incarnation.get())
+        }
+        ReplicaEvent::StatusChanged { status, view, log_view } => {
+            format!("is {status:?} in {view}, its log of {log_view}")
+        }
+        ReplicaEvent::Prepared { op } => format!("prepares {op}"),
+        ReplicaEvent::Durable { op } => format!("has {op} durable"),
+        ReplicaEvent::Committed { op } => format!("commits {op}"),
+        ReplicaEvent::Truncated { op } => format!("cuts its log after {op}"),
+        ReplicaEvent::GapFound { op } => format!("misses {op}"),
+        ReplicaEvent::GapFilled { op } => format!("got {op} from a peer"),
+        ReplicaEvent::Voted { view } => format!("votes to leave {view}"),
+        ReplicaEvent::SteppedDown { view } => format!("hears no quorum and stops leading {view}"),
+        ReplicaEvent::LogChosen { view, from, op } => {
+            format!("chooses the log of {from} for {view}, head {op}")
+        }
+        ReplicaEvent::SessionEvicted { session } => format!("drops session {session}"),
+        ReplicaEvent::Halted(halt) => format!("halts: {halt:?}"),
+        ReplicaEvent::Ignored { from: Some(from), reason } => {
+            format!("ignores {from}: {reason:?}")
+        }
+        ReplicaEvent::Ignored { from: None, reason } => format!("ignores a client: {reason:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_values_read_well() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(31_204), "31,204");
+        assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(time(Time::from_ns(1_847_000_999)), "1.847000s");
+        assert_eq!(value(b"c0.3;"), "c0.3;");
+        assert_eq!(value(&[b'x'; 40]), "xxxxxxxxxxxxxxxx…(40 bytes)");
+        assert_eq!(node(NodeIndex::new(4), 3), "c1");
+        assert_eq!(node(NodeIndex::new(2), 3), "r2");
+    }
+}
