@@ -20,13 +20,13 @@ mod tag {
 
 impl<P: Process, O: Observer<P>> World<P, O> {
     /// Ends the process of a node at this moment, its effects that are not yet carried out included. Each of its writes
-    /// under way is kept, lost or torn. False if there is none.
+    /// under way is kept, lost or torn. False, and nothing changes, if there is none; so too for a node about to boot.
     pub fn crash(&mut self, index: NodeIndex) -> bool {
         let node = &mut self.nodes[index.index()];
-        let was = std::mem::replace(&mut node.state, NodeState::Down);
-        if was != NodeState::Up {
+        if node.state != NodeState::Up {
             return false;
         }
+        node.state = NodeState::Down;
         (node.wake, node.deadline) = (None, None);
         let backlog = std::mem::take(&mut node.backlog);
         let process = node.process.as_ref().expect("a node that is up has a process");

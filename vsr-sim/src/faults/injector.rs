@@ -1,0 +1,373 @@
+//! Does faults to a world, and takes them back.
+
+use super::fault::Fault;
+use super::plan::number_of;
+use super::selector::{Occasion, Resolver, Selector};
+use crate::engine::{
+    Network, NetworkFaultId, NodeIndex, NodeSet, NodeState, Observer, PacketName, Process,
+    RateChange, Time, World,
+};
+
+/// How much a plan may break at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The nodes that the limit is about.
+    pub servers: NodeSet,
+    /// How many of them [`Fault::Crash`] may have down at a time.
+    pub down_max: u32,
+}
+
+/// A fault that is on, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultId(u32);
+
+/// Why a fault was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// A word stood for nobody at that moment.
+    Nobody,
+    /// Too many servers would be down: [`Limits`].
+    TooManyDown,
+    /// Nobody was in a state that the fault could change: all meant to crash were down, or none meant to restart.
+    NoEffect,
+}
+
+/// What takes a fault back.
+#[derive(Clone, Debug)]
+enum Undo {
+    /// These are kept down.
+    Down(NodeSet),
+    Network(NetworkFaultId),
+    SlowDisk(NodeSet, u32),
+    Skew(NodeSet, i32),
+    Paused(NodeSet),
+}
+
+/// The faults that are on in a world.
+#[derive(Debug)]
+pub struct Injector {
+    limits: Limits,
+    on: Vec<(FaultId, Undo)>,
+    count: u32,
+}
+
+/// What takes a fault back, and to whom it was done.
+type Done = (Option<Undo>, NodeSet);
+
+/// Where a fault strikes.
+struct Scene<'a, P: Process, O: Observer<P>, R> {
+    world: &'a mut World<P, O>,
+    occasion: &'a Occasion,
+    resolver: &'a mut R,
+}
+
+impl<P: Process, O: Observer<P>, R: Resolver<P, O>> Scene<'_, P, O, R> {
+    /// Somebody meant by the word.
+    fn who(&mut self, selector: &Selector) -> Result<NodeSet, Skipped> {
+        let nodes = selector.resolve(self.world, self.occasion, self.resolver);
+        if nodes.is_empty() { Err(Skipped::Nobody) } else { Ok(nodes) }
+    }
+
+    fn partition(&mut self, sides: &[Vec<Selector>]) -> Result<Done, Skipped> {
+        let mut all = NodeSet::EMPTY;
+        let mut apart = Vec::new();
+        for side in sides {
+            // A node that belongs to two sides, by words that happen to mean it, belongs to the first.
+            let side = side.iter().fold(NodeSet::EMPTY, |side, word| {
+                side.union(word.resolve(self.world, self.occasion, self.resolver))
+            });
+            let side = side.difference(all);
+            apart.extend(links(all, side).chain(links(side, all)));
+            all = all.union(side);
+        }
+        if apart.is_empty() {
+            return Err(Skipped::Nobody);
+        }
+        Ok((Some(Undo::Network(self.world.network_mut().cut(apart))), all))
+    }
+
+    /// Does something to all links from one to the other.
+    fn on_links(
+        &mut self,
+        from: &Selector,
+        to: &Selector,
+        act: impl FnOnce(&mut Network<P::Message>, Vec<(NodeIndex, NodeIndex)>) -> NetworkFaultId,
+    ) -> Result<Done, Skipped> {
+        let (from, to) = (self.who(from)?, self.who(to)?);
+        let id = act(self.world.network_mut(), links(from, to).collect());
+        Ok((Some(Undo::Network(id)), from.union(to)))
+    }
+
+    fn isolate(&mut self, node: &Selector) -> Result<Done, Skipped> {
+        let nodes = self.who(node)?;
+        let others = NodeSet::first(self.world.setup().nodes).difference(nodes);
+        let id = self.world.network_mut().cut(links(nodes, others).chain(links(others, nodes)));
+        Ok((Some(Undo::Network(id)), nodes))
+    }
+
+    fn heal(&mut self) -> Done {
+        self.world.heal_network();
+        (None, NodeSet::first(self.world.setup().nodes))
+    }
+
+    fn lose(
+        &mut self,
+        (from, to): (&Selector, &Selector),
+        kind: &str,
+        (identity, nth): (u64, u32),
+    ) -> Result<Done, Skipped> {
+        let (from, to) = (self.who(from)?, self.who(to)?);
+        let kind = number_of(P::MESSAGE_KINDS, kind).expect("plans are checked before they run");
+        for (from, to) in links(from, to) {
+            self.world.network_mut().lose(PacketName { from, to, kind, identity, nth });
+        }
+        Ok((None, from.union(to)))
+    }
+
+    fn jump(&mut self, node: &Selector, by_ns: u64, sign: i64) -> Result<NodeSet, Skipped> {
+        let nodes = self.who(node)?;
+        let by_ns = i64::try_from(by_ns).unwrap_or(i64::MAX) * sign;
+        nodes.iter().for_each(|node| self.world.jump_wall_clock(node, by_ns));
+        Ok(nodes)
+    }
+}
+
+/// The ordinary speed of a disk, in hundredths.
+const ORDINARY: u32 = 100;
+
+impl Injector {
+    /// No faults yet.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self { limits, on: Vec::new(), count: 0 }
+    }
+
+    /// Forgets everything, for a world that begins anew.
+    pub fn reset(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.on.clear();
+        self.count = 0;
+    }
+
+    /// How many faults are on.
+    #[must_use]
+    pub const fn on_count(&self) -> usize {
+        self.on.len()
+    }
+
+    /// Does `fault` at this moment. Gives the number by which [`Self::end`] takes it back, and to whom it was done.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    ///
+    /// # Panics
+    /// When it names a kind of message that there is not: see [`Fault::check`].
+    pub fn inject<P: Process, O: Observer<P>, R: Resolver<P, O>>(
+        &mut self,
+        world: &mut World<P, O>,
+        fault: &Fault,
+        occasion: &Occasion,
+        resolver: &mut R,
+    ) -> Result<(Option<FaultId>, NodeSet), Skipped> {
+        let mut scene = Scene { world, occasion, resolver };
+        let (undo, nodes) = match fault {
+            Fault::Crash { node } => self.crash(scene.who(node)?, scene.world)?,
+            Fault::PowerLoss { nodes } => power_loss(scene.who(nodes)?, scene.world)?,
+            Fault::Restart { node } => (None, self.restart(scene.who(node)?, scene.world)?),
+            Fault::Partition { sides } => scene.partition(sides)?,
+            Fault::Cut { from, to } => {
+                scene.on_links(from, to, |network, links| network.cut(links))?
+            }
+            Fault::Isolate { node } => scene.isolate(node)?,
+            Fault::Heal {} => scene.heal(),
+            Fault::Rates { from, to, change } => {
+                scene.on_links(from, to, |network, links| network.change_rates(links, *change))?
+            }
+            Fault::Hold { from, to, kinds } => {
+                let kinds = kinds_of::<P>(kinds);
+                scene.on_links(from, to, |network, links| network.hold_back(links, kinds))?
+            }
+            Fault::Lose { from, to, kind, identity, nth } => {
+                scene.lose((from, to), kind, (*identity, *nth))?
+            }
+            Fault::SlowDisk { node, percent } => {
+                let nodes = scene.who(node)?;
+                (Some(Undo::SlowDisk(nodes, *percent)), nodes)
+            }
+            Fault::Skew { node, ppm } => {
+                let nodes = scene.who(node)?;
+                (Some(Undo::Skew(nodes, *ppm)), nodes)
+            }
+            Fault::WallAhead { node, by } => (None, scene.jump(node, by.as_ns(), 1)?),
+            Fault::WallBack { node, by } => (None, scene.jump(node, by.as_ns(), -1)?),
+            Fault::Pause { node } => {
+                let nodes = scene.who(node)?;
+                nodes.iter().for_each(|node| scene.world.pause(node));
+                (Some(Undo::Paused(nodes)), nodes)
+            }
+        };
+        let is_slowing = matches!(undo, Some(Undo::SlowDisk(..) | Undo::Skew(..)));
+        let id = undo.map(|undo| {
+            let id = FaultId(self.count);
+            self.count += 1;
+            self.on.push((id, undo));
+            id
+        });
+        if is_slowing {
+            self.set_disks_and_clocks(world, nodes);
+        }
+        Ok((id, nodes))
+    }
+
+    fn crash<P: Process, O: Observer<P>>(
+        &self,
+        nodes: NodeSet,
+        world: &mut World<P, O>,
+    ) -> Result<Done, Skipped> {
+        let down = NodeSet::first(world.setup().nodes).difference(world.alive());
+        let after = down.union(nodes).intersection(self.limits.servers);
+        let more = after.difference(down);
+        if !more.is_empty() && after.count() > self.limits.down_max {
+            return Err(Skipped::TooManyDown);
+        }
+        power_loss(nodes, world)
+    }
+
+    fn restart<P: Process, O: Observer<P>>(
+        &mut self,
+        nodes: NodeSet,
+        world: &mut World<P, O>,
+    ) -> Result<NodeSet, Skipped> {
+        for (_, undo) in &mut self.on {
+            if let Undo::Down(down) = undo {
+                *down = down.difference(nodes);
+            }
+        }
+        let restarted: NodeSet = nodes.iter().filter(|node| world.restart(*node)).collect();
+        if restarted.is_empty() { Err(Skipped::NoEffect) } else { Ok(restarted) }
+    }
+
+    /// Takes a fault back. What other faults that are on ask for stays.
+    pub fn end<P: Process, O: Observer<P>>(&mut self, world: &mut World<P, O>, fault: FaultId) {
+        let Some(place) = self.on.iter().position(|(id, _)| *id == fault) else { return };
+        match self.on.remove(place).1 {
+            Undo::Down(nodes) => {
+                let kept_down = self.on.iter().fold(NodeSet::EMPTY, |down, (_, undo)| match undo {
+                    Undo::Down(nodes) => down.union(*nodes),
+                    Undo::Network(_) | Undo::SlowDisk(..) | Undo::Skew(..) | Undo::Paused(_) => {
+                        down
+                    }
+                });
+                for node in nodes.difference(kept_down).iter() {
+                    world.restart(node);
+                }
+            }
+            Undo::Network(id) => {
+                world.lift(id);
+            }
+            Undo::SlowDisk(nodes, _) | Undo::Skew(nodes, _) => {
+                self.set_disks_and_clocks(world, nodes);
+            }
+            Undo::Paused(nodes) => {
+                for node in nodes.iter() {
+                    world.resume(node);
+                }
+            }
+        }
+    }
+
+    /// Each disk and clock is as the last fault that is on wants it.
+    fn set_disks_and_clocks<P: Process, O: Observer<P>>(
+        &self,
+        world: &mut World<P, O>,
+        nodes: NodeSet,
+    ) {
+        for node in nodes.iter() {
+            let (mut percent, mut skew_ppm) = (ORDINARY, 0);
+            for (_, undo) in &self.on {
+                match undo {
+                    Undo::SlowDisk(nodes, slow) if nodes.contains(node) => percent = *slow,
+                    Undo::Skew(nodes, skew) if nodes.contains(node) => skew_ppm = *skew,
+                    Undo::SlowDisk(..)
+                    | Undo::Skew(..)
+                    | Undo::Down(_)
+                    | Undo::Network(_)
+                    | Undo::Paused(_) => {}
+                }
+            }
+            world.disk_mut().set_slowness(node, percent.into());
+            if world.skew_ppm(node) != skew_ppm {
+                world.set_skew(node, skew_ppm);
+            }
+        }
+    }
+
+    /// Ends faults for good: among the nodes `healed` nothing is wrong any longer, and nobody else can reach them.
+    ///
+    /// They all run, on good disks, with links that lose, copy and delay nothing. The others stay as broken as they
+    /// are, and are cut off besides.
+    pub fn heal<P: Process, O: Observer<P>>(&mut self, world: &mut World<P, O>, healed: NodeSet) {
+        world.heal_network();
+        self.on.retain_mut(|(_, undo)| {
+            let left = match undo {
+                Undo::Network(_) => return false,
+                Undo::Paused(nodes) => {
+                    for node in nodes.intersection(healed).iter() {
+                        world.resume(node);
+                    }
+                    nodes
+                }
+                Undo::Down(nodes) | Undo::SlowDisk(nodes, _) | Undo::Skew(nodes, _) => nodes,
+            };
+            *left = left.difference(healed);
+            !left.is_empty()
+        });
+        self.set_disks_and_clocks(world, healed);
+        for node in healed.iter() {
+            if world.state(node) == NodeState::Down {
+                world.restart(node);
+            }
+        }
+        let others = NodeSet::first(world.setup().nodes).difference(healed);
+        world.network_mut().cut(links(healed, others).chain(links(others, healed)));
+        let calm = RateChange {
+            loss_ppm: Some(0),
+            duplicate_ppm: Some(0),
+            tail_ppm: Some(0),
+            latency_percent: None,
+        };
+        world.network_mut().change_rates(links(healed, healed), calm);
+    }
+}
+
+/// All links from any of one set to any of the other.
+fn links(from: NodeSet, to: NodeSet) -> impl Iterator<Item = (NodeIndex, NodeIndex)> {
+    from.iter().flat_map(move |from| to.iter().map(move |to| (from, to)))
+}
+
+fn power_loss<P: Process, O: Observer<P>>(
+    nodes: NodeSet,
+    world: &mut World<P, O>,
+) -> Result<Done, Skipped> {
+    let crashed: NodeSet = nodes.iter().filter(|node| world.crash(*node)).collect();
+    if crashed.is_empty() { Err(Skipped::NoEffect) } else { Ok((Some(Undo::Down(nodes)), crashed)) }
+}
+
+fn kinds_of<P: Process>(names: &[String]) -> u64 {
+    if names.is_empty() {
+        return u64::MAX;
+    }
+    names.iter().fold(0, |kinds, name| {
+        let kind = number_of(P::MESSAGE_KINDS, name).expect("plans are checked before they run");
+        kinds | 1 << kind
+    })
+}
+
+/// A moment without anything seen: for faults that are done by hand.
+impl Occasion {
+    /// At `time`, for no reason but the time.
+    #[must_use]
+    pub const fn at(time: Time) -> Self {
+        Self { sight: None, fate: crate::engine::random::Fate::of(time.as_ns(), 0) }
+    }
+}
