@@ -1,3 +1,1 @@
 //! End-to-end tests of the workspace; see the `tests` folder.
-
-pub mod planted;

@@ -5,6 +5,5 @@ pub mod cli;
 pub mod cluster;
 pub mod engine;
 pub mod faults;
-pub mod oracles;
 pub mod report;
 pub mod scenario;

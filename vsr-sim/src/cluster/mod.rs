@@ -9,6 +9,7 @@ pub mod node;
 pub mod packet;
 pub mod recorded;
 pub mod replica;
+pub mod selector;
 pub mod workload;
 
 pub use node::{Blueprint, Node};

@@ -4,10 +4,11 @@
 
 use super::{Clocks, Cluster, Expect, FORMAT, Scenario, TimeoutSpans};
 use crate::cluster::workload::{Mix, Workload};
-use crate::engine::disk::DiskRates;
-use crate::engine::network::LinkRates;
+use crate::engine::node::NodeIndex;
 use crate::engine::random::{Seed, Stream};
 use crate::engine::time::Span;
+use crate::faults::{Cue, Fault, MomentName, Selector, Shape, Step, Swarm, draw};
+use crate::report::words;
 
 /// What flags put in the place of what was drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,10 +31,14 @@ impl Scenario {
     /// The scenario of `seed`, but for what is overridden.
     #[must_use]
     pub fn draw(seed: Seed, overrides: &Overrides) -> Self {
-        let (network, slowness) = draw_network(&mut seed.stream("network"));
         let mut cluster = draw_cluster(&mut seed.stream("cluster"));
-        cluster.timeouts = draw_timeouts(&mut seed.stream("timeouts"), slowness);
+        cluster.timeouts = draw_timeouts(&mut seed.stream("timeouts"));
         let mut workload = draw_workload(&mut seed.stream("workload"));
+        let duration = draw_duration(&mut seed.stream("duration"), &cluster.timeouts);
+        // What goes wrong is drawn for the cluster that was drawn, whatever flags make of it.
+        let swarm = draw_swarm(seed, &cluster, &workload, duration);
+        let steps =
+            swarm.plan.steps.into_iter().map(|step| named(step, cluster.replicas)).collect();
         cluster.replicas = overrides.replicas.unwrap_or(cluster.replicas);
         cluster.clients = overrides.clients.unwrap_or(cluster.clients);
         workload.requests = overrides.requests.unwrap_or(workload.requests);
@@ -45,12 +50,13 @@ impl Scenario {
             title: String::new(),
             story: Vec::new(),
             seed,
-            duration: draw_duration(&mut seed.stream("duration"), &cluster.timeouts),
+            duration,
             cluster,
-            network,
-            disk: draw_disk(&mut seed.stream("disk")),
+            network: swarm.links,
+            disk: swarm.disks,
             clock: draw_clocks(&mut seed.stream("clock")),
             workload: Some(workload),
+            steps,
             expect: Expect::default(),
         }
     }
@@ -74,36 +80,91 @@ fn draw_cluster(stream: &mut Stream) -> Cluster {
     Cluster { replicas, clients, pipeline, sessions, ..Cluster::default() }
 }
 
-/// Links, and by how many hundredths they are slower than the timeouts expect.
-fn draw_network(stream: &mut Stream) -> (LinkRates, u64) {
-    let latency = Span::from_us(stream.magnitude(100, 4_000));
-    let jitter = latency.percent(stream.within(10, 300));
-    let rates = LinkRates {
-        loss_ppm: if stream.chance(600_000) { word(stream.magnitude(500, 100_000)) } else { 0 },
-        duplicate_ppm: if stream.chance(600_000) {
-            word(stream.magnitude(1_000, 200_000))
-        } else {
-            0
-        },
-        latency,
-        jitter,
-        tail_ppm: if stream.chance(700_000) { word(stream.magnitude(1_000, 100_000)) } else { 0 },
-        tail: Span::from_ms(stream.magnitude(10, 2_000)),
-    };
-    // The default timeouts fit round trips of some milliseconds.
-    let round_trip = latency.plus(jitter).times(2);
-    (rates, (round_trip.as_ns() / 30_000).max(30))
-}
-
-/// Timeouts that fit the links more or less: in some seeds view changes are rare, in others there is always one.
-fn draw_timeouts(stream: &mut Stream, slowness: u64) -> TimeoutSpans {
-    let patience = *stream.pick_weighted(&[(1, 60_u64), (3, 100), (3, 160), (2, 300)]);
-    let mut spans = TimeoutSpans::default().scaled(slowness.max(50) * patience / 100);
+/// Timeouts, all longer or shorter together, and now and then too short for the links.
+fn draw_timeouts(stream: &mut Stream) -> TimeoutSpans {
+    let patience = *stream.pick_weighted(&[(1, 40_u64), (4, 100), (2, 200), (1, 400)]);
+    let mut spans = TimeoutSpans::default().scaled(patience);
     if stream.chance(150_000) {
-        spans.suspect_primary = spans.suspect_primary.percent(60);
-        spans.check_quorum = spans.check_quorum.percent(60);
+        spans.suspect_primary = spans.suspect_primary.percent(50);
+        spans.check_quorum = spans.check_quorum.percent(50);
     }
     spans
+}
+
+/// Whom faults strike, by how often.
+const SERVERS: [(u32, &str); 5] =
+    [(6, "busy"), (5, "primary"), (2, "backup"), (2, "backup1"), (1, "replica")];
+
+const CLIENTS: [(u32, &str); 1] = [(1, "client")];
+
+/// What is worth holding back until after a restart or a view change.
+const HOLDS: [(u32, &str); 9] = [
+    (4, "Prepare"),
+    (4, "PrepareOk"),
+    (2, "Commit"),
+    (4, "StartViewChange"),
+    (5, "DoViewChange"),
+    (5, "StartView"),
+    (1, "NewState"),
+    (1, "Repaired"),
+    (2, "Reply"),
+];
+
+const ZONES: [(u32, &str); 3] = [(3, "Superblock"), (1, "Headers"), (4, "Prepares")];
+
+/// What steps wait for: mostly work, and the moments of a view change.
+const fn cues(requests: u32, replicas: u8) -> [Cue<'static>; 14] {
+    const fn cue(weight: u32, moment: MomentName, kind: &str, times: u32) -> Cue<'_> {
+        Cue { weight, moment, kind, times }
+    }
+    let entries = requests * replicas as u32;
+    [
+        cue(10, MomentName::Event, "Prepared", requests),
+        cue(10, MomentName::Event, "Committed", entries),
+        cue(8, MomentName::Sent, "PrepareOk", entries),
+        cue(6, MomentName::Sent, "Prepare", entries),
+        cue(6, MomentName::Delivered, "PrepareOk", entries),
+        cue(4, MomentName::Sent, "Reply", requests),
+        cue(8, MomentName::WriteStarted, "Prepares", entries),
+        cue(3, MomentName::WriteStarted, "Superblock", 12),
+        cue(3, MomentName::Event, "ViewChange", 6),
+        cue(3, MomentName::Event, "LogChosen", 2),
+        cue(3, MomentName::Sent, "DoViewChange", 12),
+        cue(3, MomentName::Sent, "StartView", 6),
+        cue(2, MomentName::Delivered, "StartView", 4),
+        cue(2, MomentName::Event, "GapFilled", 6),
+    ]
+}
+
+fn draw_swarm(seed: Seed, cluster: &Cluster, workload: &Workload, duration: Span) -> Swarm {
+    let cues = cues(workload.requests, cluster.replicas);
+    draw(
+        seed,
+        &Shape {
+            nodes: cluster.replicas + cluster.clients,
+            servers: &SERVERS,
+            clients: &CLIENTS,
+            all_servers: "replicas",
+            span: duration,
+            timeout: cluster.timeouts.suspect_primary,
+            cues: &cues,
+            holds: &HOLDS,
+            zones: &ZONES,
+        },
+    )
+}
+
+/// The step, with nodes by the names that people know them by.
+fn named(mut step: Step, replicas: u8) -> Step {
+    if let Fault::Partition { sides } = &mut step.action {
+        for selector in sides.iter_mut().flatten() {
+            let number = selector.word().strip_prefix('n').and_then(|digits| digits.parse().ok());
+            if let Some(number) = number {
+                *selector = Selector::new(words::node(NodeIndex::new(number), replicas));
+            }
+        }
+    }
+    step
 }
 
 fn draw_workload(stream: &mut Stream) -> Workload {
@@ -130,22 +191,6 @@ fn draw_workload(stream: &mut Stream) -> Workload {
     }
 }
 
-fn draw_disk(stream: &mut Stream) -> DiskRates {
-    let write_latency = Span::from_us(stream.magnitude(20, 2_000));
-    let kept = word(stream.within(0, 700_000));
-    DiskRates {
-        write_latency,
-        read_latency: Span::from_us(stream.magnitude(20, 500)),
-        jitter: write_latency.percent(stream.within(0, 300)),
-        sector_latency: Span::from_us(stream.within(0, 20)),
-        tail_ppm: if stream.chance(400_000) { word(stream.magnitude(1_000, 50_000)) } else { 0 },
-        tail: Span::from_ms(stream.magnitude(1, 100)),
-        crash_kept_ppm: kept,
-        crash_lost_ppm: word(stream.within(0, 1_000_000 - u64::from(kept))),
-        ..DiskRates::default()
-    }
-}
-
 fn draw_clocks(stream: &mut Stream) -> Clocks {
     Clocks {
         skew_ppm: if stream.chance(500_000) { word(stream.magnitude(10, 50_000)) } else { 0 },
@@ -164,6 +209,9 @@ fn draw_duration(stream: &mut Stream, timeouts: &TimeoutSpans) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Node;
+    use crate::cluster::selector::Words;
+    use crate::faults::Plan;
 
     fn draw(number: u64, overrides: &Overrides) -> Scenario {
         Scenario::draw(Seed::new(number), overrides)
@@ -197,6 +245,8 @@ mod tests {
             large += u32::from(drawn.cluster.replicas >= 3);
             assert_eq!(drawn.cluster.configuration().validate(), Ok(()));
             assert_eq!(drawn.workload.unwrap().validate(), Ok(()));
+            let plan = Plan { steps: drawn.steps };
+            assert_eq!(plan.check::<Node>(Words::is_word), Ok(()));
         }
         assert!((1_600..2_000).contains(&large), "{large}");
     }

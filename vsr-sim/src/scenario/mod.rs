@@ -6,16 +6,22 @@ pub mod file;
 pub mod outcome;
 pub mod run;
 
+use std::fmt;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vsr_core::configuration::{Configuration, Timeouts};
 use vsr_core::number::REPLICA_COUNT_MAX;
 use vsr_core::time::Duration;
 
+use crate::cluster::Node;
+use crate::cluster::selector::Words;
 use crate::cluster::workload::Workload;
 use crate::engine::disk::DiskRates;
 use crate::engine::network::LinkRates;
 use crate::engine::random::Seed;
 use crate::engine::time::Span;
+use crate::faults::Step;
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
@@ -57,6 +63,9 @@ pub struct Scenario {
     /// How long faults and clients go on at most, before the faults stop.
     #[serde(default = "default_duration")]
     pub duration: Span,
+    /// What goes wrong, and when.
+    #[serde(default, deserialize_with = "checked_steps")]
+    pub steps: Vec<Step>,
     /// What must come of it.
     #[serde(default)]
     pub expect: Expect,
@@ -70,12 +79,36 @@ const fn default_duration() -> Span {
     Span::from_secs(10)
 }
 
-fn format_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+fn format_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let version = u32::deserialize(deserializer)?;
     if version == FORMAT {
         return Ok(version);
     }
-    Err(serde::de::Error::custom(format!("format {version}, where only {FORMAT} is known")))
+    Err(D::Error::custom(format!("format {version}, where only {FORMAT} is known")))
+}
+
+/// Reads steps, and refuses one that names what there is not where it stands.
+fn checked_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Step>, D::Error> {
+    struct Steps;
+    impl<'de> Visitor<'de> for Steps {
+        type Value = Vec<Step>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of steps")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Step>, A::Error> {
+            let mut steps = Vec::new();
+            while let Some(step) = list.next_element::<Step>()? {
+                step.check_triggers::<Node>(&Words::is_word)
+                    .and_then(|()| step.action.check::<Node>(&Words::is_word))
+                    .map_err(A::Error::custom)?;
+                steps.push(step);
+            }
+            Ok(steps)
+        }
+    }
+    deserializer.deserialize_seq(Steps)
 }
 
 /// Who takes part, and how patient they are.
@@ -161,23 +194,19 @@ impl TryFrom<UncheckedCluster> for Cluster {
 }
 
 /// Checked where it stands, so that the error can say where that is.
-fn count<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-    what: &str,
-    most: u8,
-) -> Result<u8, D::Error> {
+fn count<'de, D: Deserializer<'de>>(deserializer: D, what: &str, most: u8) -> Result<u8, D::Error> {
     let count = u64::deserialize(deserializer)?;
     u8::try_from(count)
         .ok()
         .filter(|count| (1..=most).contains(count))
-        .ok_or_else(|| serde::de::Error::custom(format!("{count} {what}: there are 1 to {most}")))
+        .ok_or_else(|| D::Error::custom(format!("{count} {what}: there are 1 to {most}")))
 }
 
-fn replica_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+fn replica_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     count(deserializer, "replicas", REPLICA_COUNT_MAX)
 }
 
-fn client_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+fn client_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     count(deserializer, "clients", CLIENT_COUNT_MAX)
 }
 

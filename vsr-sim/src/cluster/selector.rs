@@ -1,0 +1,163 @@
+//! The words that stand for nodes in a scenario, and who is meant by them at a moment.
+
+use vsr_core::io::Status;
+use vsr_core::number::OpNumber;
+
+use super::node::Node;
+use super::replica::ReplicaNode;
+use crate::engine::{NodeIndex, NodeSet, Observer, World};
+use crate::faults::selector::any_of;
+use crate::faults::{Occasion, Resolver, Selector};
+
+/// The words, in the order in which they are listed for people.
+const WORDS: [&str; 9] =
+    ["primary", "backup", "backup1", "busy", "replica", "replicas", "client", "clients", "subject"];
+
+/// Knows who is meant in a cluster of so many replicas and clients.
+///
+/// Besides the words that are known everywhere: `r0` and `c0`, a replica and a client by number; `replicas` and `clients`, all of
+/// them; `replica` and `client`, any of them; `primary`, the replica that leads the newest view in which one does;
+/// `backup`, any other replica that is up, and `backup1`, the one that would lead the next view; `busy`, a replica that holds an
+/// operation which nobody is known to have committed, or a write under way, and any replica where there is none such.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// How many replicas there are.
+    pub replicas: u8,
+    /// How many clients there are.
+    pub clients: u8,
+}
+
+impl Words {
+    /// Whether a word may stand for nodes in some cluster.
+    #[must_use]
+    pub fn is_word(selector: &Selector) -> bool {
+        let word = selector.word();
+        WORDS.contains(&word) || numbered(word).is_some() || selector.is_built_in(128)
+    }
+
+    fn all_replicas(self) -> NodeSet {
+        NodeSet::first(self.replicas)
+    }
+
+    fn all_clients(self) -> NodeSet {
+        NodeSet::first(self.replicas + self.clients).difference(self.all_replicas())
+    }
+
+    /// The node called `r3` or `c1`, if the cluster has it; nobody otherwise.
+    fn numbered(self, (is_replica, number): (bool, u8)) -> NodeSet {
+        match is_replica {
+            true if number < self.replicas => NodeSet::only(NodeIndex::new(number)),
+            false if number < self.clients => NodeSet::only(NodeIndex::new(self.replicas + number)),
+            true | false => NodeSet::EMPTY,
+        }
+    }
+
+    fn each_replica<O: Observer<Node>>(
+        self,
+        world: &World<Node, O>,
+    ) -> impl Iterator<Item = (NodeIndex, &ReplicaNode)> {
+        let up = |node| world.process(node).and_then(Node::replica).map(|replica| (node, replica));
+        NodeIndex::first(self.replicas).filter_map(up)
+    }
+
+    fn primary<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+        let leading = self.each_replica(world).filter(|(_, replica)| {
+            let replica = replica.replica();
+            replica.is_primary() && replica.status() == Status::Normal
+        });
+        let newest = leading.max_by_key(|(_, replica)| replica.replica().view());
+        newest.map_or(NodeSet::EMPTY, |(node, _)| NodeSet::only(node))
+    }
+
+    fn backups<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+        let up: NodeSet = self.each_replica(world).map(|(node, _)| node).collect();
+        up.difference(self.primary(world))
+    }
+
+    /// The backup that leads the view after the primary's.
+    fn next_primary<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+        let Some(primary) = self.primary(world).iter().next() else { return NodeSet::EMPTY };
+        let next = NodeIndex::new((primary.number() + 1) % self.replicas);
+        NodeSet::only(next).difference(NodeSet::only(primary))
+    }
+
+    fn busy<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+        let committed = self
+            .each_replica(world)
+            .map(|(_, replica)| replica.replica().commit())
+            .max()
+            .unwrap_or(OpNumber::ZERO);
+        self.each_replica(world)
+            .filter(|(node, replica)| {
+                replica.replica().op() > committed || world.disk().writes_under_way(*node).len() > 0
+            })
+            .map(|(node, _)| node)
+            .collect()
+    }
+}
+
+/// A word such as `r3` or `c12`: whether it is a replica, and its number.
+fn numbered(word: &str) -> Option<(bool, u8)> {
+    let (is_replica, digits) = match word.split_at_checked(1)? {
+        ("r", digits) => (true, digits),
+        ("c", digits) => (false, digits),
+        _ => return None,
+    };
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u8 = digits.parse().ok().filter(|number| is_plain && *number < 64)?;
+    (number < 7 || !is_replica).then_some((is_replica, number))
+}
+
+impl<O: Observer<Node>> Resolver<Node, O> for Words {
+    fn knows(&self, word: &str) -> bool {
+        Self::is_word(&Selector::new(word))
+    }
+
+    fn resolve(
+        &mut self,
+        world: &World<Node, O>,
+        word: &str,
+        occasion: &Occasion,
+    ) -> Option<NodeSet> {
+        let any = |set| any_of(set, occasion.fate, 0);
+        let nodes = match word {
+            "replicas" => self.all_replicas(),
+            "clients" => self.all_clients(),
+            "replica" => any(self.all_replicas()),
+            "client" => any(self.all_clients()),
+            "primary" => self.primary(world),
+            "backup" => any(self.backups(world)),
+            "backup1" => self.next_primary(world),
+            "busy" => match any(self.busy(world)) {
+                NodeSet::EMPTY => any(self.all_replicas()),
+                busy => busy,
+            },
+            _ => self.numbered(numbered(word)?),
+        };
+        Some(nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_known_and_nonsense_is_not() {
+        for word in ["r0", "r6", "c0", "c63", "primary", "busy", "clients", "all", "subject", "n3"]
+        {
+            assert!(Words::is_word(&Selector::new(word)), "{word}");
+        }
+        for word in ["r7", "c64", "r", "r-1", "r+1", "leader", "", "ré", "n128"] {
+            assert!(!Words::is_word(&Selector::new(word)), "{word}");
+        }
+    }
+
+    #[test]
+    fn nodes_that_a_cluster_does_not_have_are_nobody() {
+        let words = Words { replicas: 3, clients: 2 };
+        assert_eq!(words.numbered((true, 3)), NodeSet::EMPTY);
+        assert_eq!(words.numbered((false, 1)), NodeSet::only(NodeIndex::new(4)));
+        assert_eq!(words.all_clients().count(), 2);
+    }
+}
