@@ -2,20 +2,28 @@
 
 use crate::engine::problem::Problem;
 use crate::engine::race::{self, Runners};
-use crate::engine::space::Space;
-use crate::engine::space::{ModelSpace, RegisterSpace};
+use crate::engine::space::{ModelSpace, RegisterSpace, Space};
 use crate::engine::zones::{self, Zones};
 use crate::engine::{Meter, Outcome, plain};
-use crate::{Budget, Exhausted, History, Model, Operation, Verdict, evidence, verify};
+use crate::{Budget, Exhausted, History, Model, Operation, Resource, Verdict, evidence, verify};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a check goes about it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
     /// What it may spend.
     pub budget: Budget<'a>,
     /// Which engines it uses.
     pub engine: Engine,
+    /// How many threads share the parts, at least one. Verdict and evidence are the same for any number.
+    pub threads: usize,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { budget: Budget::default(), engine: Engine::Auto, threads: 1 }
+    }
 }
 
 /// Which engines decide a part. All answer the same, if they answer.
@@ -56,13 +64,22 @@ pub fn check<M>(model: &M, history: &History<M::Input, M::Output>, budget: &Budg
 where
     M: Model,
 {
-    check_with(model, history, &Options { budget: *budget, ..Options::default() })
+    let options = Options { budget: *budget, ..Options::default() };
+    let parts = split(model, history);
+    let mut decided = Vec::with_capacity(parts.len());
+    for part in &parts {
+        decided.push(decide_first(part, parts.len(), &options));
+        if let Some((Outcome::Impossible { .. }, _)) = decided.last() {
+            break;
+        }
+    }
+    conclude(model, history, &parts, decided, &options)
 }
 
 /// As [`check`], for a caller who knows the order in which operations should have taken effect.
 ///
-/// A simulator that saw them commit is one. If that order explains everything no search is needed; if not, that proves nothing yet, and
-/// the history is checked as any other.
+/// A simulator that saw them commit is one. If that order explains everything no search is needed; if not, that proves
+/// nothing yet, and the history is checked as any other.
 pub fn check_order<M>(
     model: &M,
     history: &History<M::Input, M::Output>,
@@ -89,31 +106,104 @@ pub fn check_with<M>(
     options: &Options<'_>,
 ) -> Verdict
 where
-    M: Model,
+    M: Model + Sync,
+    M::Input: Sync,
+    M::Output: Sync,
+    M::Key: Send + Sync,
 {
     let parts = split(model, history);
-    let decided: Vec<(Outcome, u64)> = parts
-        .iter()
-        .map(|part| {
+    let decided = decide_all(&parts, options);
+    conclude(model, history, &parts, decided, options)
+}
+
+/// How many searches share the memory of the budget; more threads than this are of no use.
+const SEARCHES_MAX: usize = 8;
+
+/// An outcome, and the steps that it took.
+type Decided = (Outcome, u64);
+
+/// Decides a part in its share of the memory.
+fn decide_first<M: Model>(part: &Part<'_, M>, parts: usize, options: &Options<'_>) -> Decided {
+    let bytes = options.budget.bytes / parts.min(SEARCHES_MAX);
+    let mut meter = Meter::new(&Budget { bytes, ..options.budget });
+    (part.decide(options.engine, &mut meter), meter.steps)
+}
+
+/// Decides all parts up to the first that has no order; later ones may be missing or not.
+fn decide_all<M>(parts: &[Part<'_, M>], options: &Options<'_>) -> Vec<Decided>
+where
+    M: Model + Sync,
+    M::Input: Sync,
+    M::Output: Sync,
+    M::Key: Send + Sync,
+{
+    let threads = options.threads.clamp(1, SEARCHES_MAX).min(parts.len().max(1));
+    let next = AtomicUsize::new(0);
+    let bad = AtomicUsize::new(usize::MAX);
+    let work = || {
+        let mut decided = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            // What comes before a part without an order is always decided, so which one is found does not depend on luck.
+            if index >= parts.len() || index > bad.load(Ordering::Relaxed) {
+                return decided;
+            }
+            let decision = decide_first(&parts[index], parts.len(), options);
+            if let Outcome::Impossible { .. } = decision.0 {
+                bad.fetch_min(index, Ordering::Relaxed);
+            }
+            decided.push((index, decision));
+        }
+    };
+    let mut decided: Vec<(usize, Decided)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut decided = work();
+        for other in others {
+            decided.extend(other.join().expect("a model does not panic"));
+        }
+        decided
+    });
+    decided.sort_unstable_by_key(|(index, _)| *index);
+    let first_bad = bad.into_inner();
+    decided
+        .into_iter()
+        .take_while(|(index, _)| *index <= first_bad)
+        .map(|(_, decision)| decision)
+        .collect()
+}
+
+fn conclude<M: Model>(
+    model: &M,
+    history: &History<M::Input, M::Output>,
+    parts: &[Part<'_, M>],
+    mut decided: Vec<Decided>,
+    options: &Options<'_>,
+) -> Verdict {
+    for (part, (outcome, steps)) in parts.iter().zip(&mut decided) {
+        // One at a time, a search may have all the memory.
+        if let Outcome::Exhausted { resource: Resource::Bytes, .. } = outcome
+            && parts.len() > 1
+        {
             let mut meter = Meter::new(&options.budget);
-            (part.decide(options.engine, &mut meter), meter.steps)
-        })
-        .collect();
-    if let Some(bad) =
-        decided.iter().position(|(outcome, _)| matches!(outcome, Outcome::Impossible(_)))
-    {
-        return Verdict::NotLinearizable(Box::new(evidence::explain(&parts[bad], bad, options)));
+            *outcome = part.decide(options.engine, &mut meter);
+            *steps += meter.steps;
+        }
     }
-    if let Some(exhausted) = exhausted(&parts, &decided) {
+    let is_bad = |(outcome, _): &Decided| matches!(outcome, Outcome::Impossible { .. });
+    if let Some(bad) = decided.iter().position(is_bad) {
+        let evidence = evidence::explain(&parts[bad], bad, &decided[bad].0, &options.budget);
+        return Verdict::NotLinearizable(Box::new(evidence));
+    }
+    if let Some(exhausted) = exhausted(parts, &decided) {
         return Verdict::Unknown(exhausted);
     }
-    let order = merge(history, &parts, &decided);
+    let order = merge(history, parts, &decided);
     let witness = verify(model, history, order);
     Verdict::Linearizable(witness.expect("each part's order explains it, and keeps real time"))
 }
 
-fn exhausted<M: Model>(parts: &[Part<'_, M>], decided: &[(Outcome, u64)]) -> Option<Exhausted> {
-    let open = |(outcome, _): &(Outcome, u64)| matches!(outcome, Outcome::Exhausted { .. });
+fn exhausted<M: Model>(parts: &[Part<'_, M>], decided: &[Decided]) -> Option<Exhausted> {
+    let open = |(outcome, _): &Decided| matches!(outcome, Outcome::Exhausted { .. });
     let first = decided.iter().position(open)?;
     let Outcome::Exhausted { resource, placed } = decided[first].0 else {
         return None;
@@ -177,7 +267,7 @@ impl<M: Model> Part<'_, M> {
             match zones::decide(&problem, &view) {
                 Zones::Order(order) => return Outcome::Order(order),
                 Zones::Impossible(conflict) => {
-                    return Outcome::Impossible(Some(conflict.operations()));
+                    return Outcome::Impossible { core: Some(conflict.operations()), level: None };
                 }
                 Zones::Undecided => {}
             }
@@ -208,7 +298,7 @@ fn search<S: Space>(
 fn merge<M: Model>(
     history: &History<M::Input, M::Output>,
     parts: &[Part<'_, M>],
-    decided: &[(Outcome, u64)],
+    decided: &[Decided],
 ) -> Vec<usize> {
     let mut moments: Vec<(i64, u32, u32)> = Vec::with_capacity(history.len());
     for (part, (outcome, _)) in parts.iter().zip(decided) {

@@ -1,27 +1,43 @@
 //! Why a part has no order: where it breaks, the least that contradicts itself, and words for it.
 
-use crate::check::{Engine, Options, Part};
-use crate::engine::{Meter, Outcome};
-use crate::{Evidence, Model, Operation};
+mod words;
 
-/// Explains a part that has no order.
+use crate::check::{Engine, Part};
+use crate::engine::zones::{self, Zones};
+use crate::engine::{Meter, Outcome, problem::Problem};
+use crate::{Budget, Evidence, Model, Operation};
+
+/// Explains a part that has no order. `contradiction` is what the engine that found out knows of it.
+///
+/// The explanation has a budget of its own, of the same size.
 pub(crate) fn explain<M: Model>(
     part: &Part<'_, M>,
     partition: usize,
-    options: &Options<'_>,
+    contradiction: &Outcome,
+    budget: &Budget<'_>,
 ) -> Evidence {
-    let story = Story { part, options };
-    let (length, longest) = story.find_break();
-    let unplaced = story.returns()[length - 1];
-    let (mut operations, minimal) = story.minimise(story.returns()[..length].to_vec());
-    operations.sort_unstable();
-    let index = |operation: &usize| part.indices[*operation] as usize;
-    let reason = story.words(unplaced);
+    let mut story = Story::new(part, budget);
+    let (core, hint) = match contradiction {
+        Outcome::Impossible { core, level } => (core.clone(), *level),
+        Outcome::Order(_) | Outcome::Exhausted { .. } => {
+            unreachable!("only contradictions are explained")
+        }
+    };
+    let hint = match &core {
+        Some(core) => story.last_return(core),
+        None => hint.map_or(story.returns.len(), |level| level + 1),
+    };
+    let (length, longest) = story.find_break(hint);
+    let unplaced = story.returns[length - 1];
+    let start = core.map(|core| core.into_iter().map(|operation| operation as usize).collect());
+    let (operations, minimal) = story.minimise(start, length);
+    let reason = story.words(&operations, unplaced, &longest);
+    let index = |operation: usize| part.indices[operation] as usize;
     Evidence {
-        operations: operations.iter().map(index).collect(),
+        operations: operations.into_iter().map(index).collect(),
         minimal,
-        unplaced: index(&unplaced),
-        longest: longest.iter().map(|operation| index(&(*operation as usize))).collect(),
+        unplaced: index(unplaced),
+        longest: longest.into_iter().map(|operation| index(operation as usize)).collect(),
         reason,
         partition,
     }
@@ -29,77 +45,188 @@ pub(crate) fn explain<M: Model>(
 
 struct Story<'a, 'b, M: Model> {
     part: &'a Part<'a, M>,
-    options: &'a Options<'b>,
+    meter: Meter<'b>,
+    /// The operations that have an answer, in the order of their returns.
+    returns: Vec<usize>,
+    /// The place of each operation in `returns`.
+    ranks: Vec<usize>,
 }
 
-impl<M: Model> Story<'_, '_, M> {
-    /// The operations that have an answer, in the order of their returns.
-    fn returns(&self) -> Vec<usize> {
-        let operations = &self.part.operations;
+/// Some operations of a part, most of them let go.
+struct Relaxed<I, O> {
+    operations: Vec<Operation<I, O>>,
+    /// Where each stands in the part.
+    places: Vec<usize>,
+}
+
+/// What a relaxed part comes to.
+enum Tried {
+    /// It still contradicts itself.
+    Contradiction,
+    /// It does not; here is an order.
+    Order(Vec<u32>),
+    /// There was no budget to find out.
+    Unknown,
+}
+
+impl<'a, 'b, M: Model> Story<'a, 'b, M> {
+    fn new(part: &'a Part<'a, M>, budget: &Budget<'b>) -> Self {
+        let operations = &part.operations;
         let mut returns: Vec<usize> =
             (0..operations.len()).filter(|&index| !operations[index].is_pending()).collect();
         returns.sort_by_key(|&index| operations[index].returned());
-        returns
+        let mut ranks = vec![usize::MAX; operations.len()];
+        for (rank, &operation) in returns.iter().enumerate() {
+            ranks[operation] = rank;
+        }
+        Self { part, meter: Meter::new(budget), returns, ranks }
     }
 
-    /// Decides the part with only `kept` holding on to their answers; operations called after `until` are left out.
-    fn decide(&self, kept: &[usize], until: i64) -> Outcome {
-        let operations: Vec<Operation<M::Input, M::Output>> = self
-            .part
-            .operations
-            .iter()
-            .enumerate()
-            .take_while(|(_, operation)| operation.call <= until)
-            .map(|(index, operation)| {
-                let mut operation = (*operation).clone();
-                if !kept.contains(&index) {
-                    operation.completion = None;
-                }
-                operation
-            })
-            .collect();
-        let relaxed = Part {
+    /// How many returns it takes until the last of `core` has returned.
+    fn last_return(&self, core: &[u32]) -> usize {
+        let ranks = core.iter().map(|&operation| self.ranks[operation as usize]);
+        ranks.filter(|&rank| rank != usize::MAX).max().map_or(self.returns.len(), |rank| rank + 1)
+    }
+
+    /// The operations of `universe` with all but those that `keeps` approves let go.
+    fn relax(
+        &self,
+        universe: impl Iterator<Item = usize>,
+        keeps: impl Fn(usize) -> bool,
+    ) -> Relaxed<M::Input, M::Output> {
+        let mut relaxed = Relaxed { operations: Vec::new(), places: Vec::new() };
+        for place in universe {
+            let operation = self.part.operations[place];
+            relaxed.operations.push(Operation {
+                id: operation.id,
+                process: operation.process,
+                call: operation.call,
+                input: operation.input.clone(),
+                completion: if keeps(place) { operation.completion.clone() } else { None },
+            });
+            relaxed.places.push(place);
+        }
+        relaxed
+    }
+
+    fn view<'r>(&self, relaxed: &'r Relaxed<M::Input, M::Output>) -> Part<'r, M>
+    where
+        'a: 'r,
+    {
+        Part {
             model: self.part.model,
             key: self.part.key.clone(),
-            operations: operations.iter().collect(),
-            indices: self.part.indices[..operations.len()].to_vec(),
-        };
-        relaxed.decide(Engine::Auto, &mut Meter::new(&self.options.budget))
+            operations: relaxed.operations.iter().collect(),
+            indices: Vec::new(),
+        }
     }
 
-    /// How many returns it takes to make the part impossible, and an order for one less.
-    fn find_break(&self) -> (usize, Vec<u32>) {
-        let returns = self.returns();
-        let (mut good, mut bad) = (0, returns.len());
+    fn attempt(&mut self, relaxed: &Relaxed<M::Input, M::Output>) -> Tried {
+        let outcome = self.view(relaxed).decide(Engine::Auto, &mut self.meter);
+        match outcome {
+            Outcome::Impossible { .. } => Tried::Contradiction,
+            Outcome::Exhausted { .. } => Tried::Unknown,
+            Outcome::Order(order) => {
+                let place = |operation: u32| relaxed.places[operation as usize];
+                let position = |operation| u32::try_from(place(operation)).expect("31 bits");
+                Tried::Order(order.into_iter().map(position).collect())
+            }
+        }
+    }
+
+    /// What the first `length` returns and the calls before them come to.
+    fn prefix(&mut self, length: usize) -> Tried {
+        let Some(last) = length.checked_sub(1) else {
+            return Tried::Order(Vec::new());
+        };
+        let until = self.part.operations[self.returns[last]].returned();
+        let count = self.part.operations.partition_point(|operation| operation.call <= until);
+        let relaxed = self.relax(0..count, |place| self.ranks[place] < length);
+        self.attempt(&relaxed)
+    }
+
+    /// How many returns it takes to make the part impossible, and an order for one less. Looks near `hint` first.
+    fn find_break(&mut self, hint: usize) -> (usize, Vec<u32>) {
+        let (mut good, mut bad) = (0, self.returns.len());
         let mut longest = Vec::new();
+        let mut stride = 1;
+        let mut next = hint.clamp(1, bad) - 1;
         while good + 1 < bad {
-            let middle = usize::midpoint(good, bad);
-            let until = self.part.operations[returns[middle - 1]].returned();
-            match self.decide(&returns[..middle], until) {
-                Outcome::Impossible(_) => bad = middle,
-                Outcome::Order(order) => {
-                    good = middle;
-                    longest = order;
+            let length = next.clamp(good + 1, bad - 1);
+            match self.prefix(length) {
+                Tried::Contradiction => {
+                    bad = length;
+                    next = length.saturating_sub(stride);
                 }
-                Outcome::Exhausted { .. } => good = middle,
+                Tried::Order(order) => {
+                    (good, longest) = (length, order);
+                    next = length + stride;
+                }
+                Tried::Unknown => {
+                    good = length;
+                    next = length + stride;
+                }
+            }
+            stride *= 2;
+            // Once both ends are near each other, halving is quickest.
+            if bad - good <= stride {
+                next = usize::midpoint(good, bad);
             }
         }
         (bad, longest)
     }
 
-    /// Lets go of all that is not needed for the contradiction.
-    fn minimise(&self, mut kept: Vec<usize>) -> (Vec<usize>, bool) {
-        let mut minimal = true;
-        let mut size = kept.len().div_ceil(2);
+    /// Lets go of all that is not needed for the contradiction: of what the engine named, or else of everything.
+    fn minimise(&mut self, core: Option<Vec<usize>>, length: usize) -> (Vec<usize>, bool) {
+        let until = self.part.operations[self.returns[length - 1]].returned();
+        let count = self.part.operations.partition_point(|operation| operation.call <= until);
+        if let Some(core) = core {
+            let keeps = |place: usize| core.contains(&place);
+            let relaxed = self.relax(0..self.part.operations.len(), keeps);
+            if let Tried::Contradiction = self.attempt(&relaxed) {
+                let universe = self.relevant(&relaxed);
+                return self.shrink(core, &universe);
+            }
+        }
+        let mut all: Vec<usize> = self.returns[..length].to_vec();
+        all.sort_unstable();
+        let universe: Vec<usize> = (0..count).collect();
+        self.shrink(all, &universe)
+    }
+
+    /// The operations of a relaxed part without which it is the same question: all, unless a register's zones know better.
+    fn relevant(&self, relaxed: &Relaxed<M::Input, M::Output>) -> Vec<usize> {
+        let part = self.view(relaxed);
+        let view = self.part.model.as_register(&part.key, &part.operations);
+        let needed = view.and_then(|view| zones::needed(&Problem::new(&part.operations), &view));
+        match needed {
+            Some(needed) => relaxed
+                .places
+                .iter()
+                .zip(needed)
+                .filter(|pair| pair.1)
+                .map(|pair| *pair.0)
+                .collect(),
+            None => relaxed.places.clone(),
+        }
+    }
+
+    /// Lets go of more and more of `kept`, in ever smaller pieces, as long as the contradiction stays.
+    fn shrink(&mut self, mut kept: Vec<usize>, universe: &[usize]) -> (Vec<usize>, bool) {
+        kept.sort_unstable();
+        let mut size = kept.len().div_ceil(2).max(1);
         loop {
+            let mut minimal = true;
             let mut start = 0;
             while start < kept.len() {
                 let end = kept.len().min(start + size);
                 let fewer: Vec<usize> = kept[..start].iter().chain(&kept[end..]).copied().collect();
-                match self.decide(&fewer, i64::MAX) {
-                    Outcome::Impossible(_) => kept = fewer,
-                    Outcome::Order(_) => start = end,
-                    Outcome::Exhausted { .. } => {
+                let keeps = |place: usize| fewer.binary_search(&place).is_ok();
+                let relaxed = self.relax(universe.iter().copied(), keeps);
+                match self.attempt(&relaxed) {
+                    Tried::Contradiction => kept = fewer,
+                    Tried::Order(_) => start = end,
+                    Tried::Unknown => {
                         minimal = false;
                         start = end;
                     }
@@ -112,9 +239,17 @@ impl<M: Model> Story<'_, '_, M> {
         }
     }
 
-    fn words(&self, unplaced: usize) -> String {
-        let operation = self.part.operations[unplaced];
-        let words = self.part.model.describe(&operation.input, operation.output());
-        format!("{words} by process {} fits nowhere", operation.process)
+    /// The contradiction in words.
+    fn words(&self, kept: &[usize], unplaced: usize, longest: &[u32]) -> String {
+        let keeps = |place: usize| kept.binary_search(&place).is_ok();
+        let relaxed = self.relax(0..self.part.operations.len(), keeps);
+        let part = self.view(&relaxed);
+        if let Some(view) = self.part.model.as_register(&part.key, &part.operations)
+            && let Zones::Impossible(conflict) =
+                zones::decide(&Problem::new(&part.operations), &view)
+        {
+            return words::of_conflict(self.part, &conflict);
+        }
+        words::of_search(self.part, kept, unplaced, longest)
     }
 }

@@ -62,6 +62,7 @@ mod hash;
 mod history;
 mod model;
 mod models;
+pub mod read;
 mod symbols;
 mod verdict;
 mod witness;

@@ -14,8 +14,13 @@ use crate::{Budget, Resource};
 pub(crate) enum Outcome {
     /// An order that explains everything.
     Order(Vec<u32>),
-    /// There is none. If the engine knows operations that suffice for the contradiction, here they are.
-    Impossible(Option<Vec<u32>>),
+    /// There is none.
+    Impossible {
+        /// Operations that suffice for the contradiction, if the engine knows some.
+        core: Option<Vec<u32>>,
+        /// How many returns were got past, if the engine goes by returns. It may have looked further ahead.
+        level: Option<usize>,
+    },
     /// Something ran out.
     Exhausted {
         /// What.
@@ -30,8 +35,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Progress {
     /// An order that explains everything.
     Order(Vec<u32>),
-    /// There is none.
-    Impossible,
+    /// There is none; the search ended at this return.
+    Impossible(Option<usize>),
     /// Not done: it was only to come so far for now.
     Paused,
 }

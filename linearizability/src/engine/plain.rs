@@ -13,7 +13,7 @@ pub(crate) fn search<S: Space>(problem: &Problem, space: &mut S, meter: &mut Met
     let mut search = Plain::new(problem, space.initial());
     match search.run(space, meter) {
         Ok(true) => Outcome::Order(search.path.iter().map(|choice| choice.operation).collect()),
-        Ok(false) => Outcome::Impossible(None),
+        Ok(false) => Outcome::Impossible { core: None, level: None },
         Err(resource) => Outcome::Exhausted { resource, placed: search.placed_max },
     }
 }

@@ -72,7 +72,7 @@ enum Turn {
 fn settle(progress: Result<Progress, Resource>, placed: usize, other_runs: bool) -> Turn {
     match progress {
         Ok(Progress::Order(order)) => Turn::Over(Outcome::Order(order)),
-        Ok(Progress::Impossible) => Turn::Over(Outcome::Impossible(None)),
+        Ok(Progress::Impossible(level)) => Turn::Over(Outcome::Impossible { core: None, level }),
         Ok(Progress::Paused) => Turn::Next,
         Err(Resource::Bytes) if other_runs => Turn::Out,
         Err(resource) => Turn::Over(Outcome::Exhausted { resource, placed }),

@@ -50,6 +50,43 @@ pub(crate) fn decide(problem: &Problem, view: &RegisterView) -> Zones {
     }
 }
 
+/// Which operations matter: without the others, all of them pending, the question is the same.
+///
+/// `None` when that is not known: a value that somebody did not see makes every write matter.
+pub(crate) fn needed(problem: &Problem, view: &RegisterView) -> Option<Vec<bool>> {
+    let evasive = |(step, pending): (&RegisterStep, &bool)| {
+        !pending && matches!(step, RegisterStep::ReadNot(_))
+    };
+    if view.steps.iter().zip(&problem.pending).any(evasive) {
+        return None;
+    }
+    let mut seen = vec![false; view.values as usize];
+    for (step, pending) in view.steps.iter().zip(&problem.pending) {
+        if let (Some(value), false) = (sees(*step), pending) {
+            seen[value as usize] = true;
+        }
+    }
+    // What is pending matters if what it wrote may have been seen, and then so does what it saw.
+    loop {
+        let before = seen.iter().filter(|seen| **seen).count();
+        // Mostly the swap that found a value was called before the one that found what it left.
+        for step in view.steps.iter().rev() {
+            if let RegisterStep::Swap { from, to } = *step
+                && seen[to as usize]
+            {
+                seen[from as usize] = true;
+            }
+        }
+        if seen.iter().filter(|seen| **seen).count() == before {
+            break;
+        }
+    }
+    let needs = |(step, pending): (&RegisterStep, &bool)| {
+        !pending || writes(*step).is_some_and(|value| seen[value as usize])
+    };
+    Some(view.steps.iter().zip(&problem.pending).map(needs).collect())
+}
+
 /// One value as one writer left it: what wrote it, what saw it, what replaced it by a swap.
 #[derive(Debug, Clone, Copy)]
 struct Cluster {

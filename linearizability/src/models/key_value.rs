@@ -215,14 +215,19 @@ impl Model for KeyValue {
         use {KeyValueCall as Call, KeyValueOutput as Output};
         let text = |symbol: Symbol| self.symbols.text(symbol);
         let maybe = |symbol: Option<Symbol>| symbol.map_or_else(|| "absent".to_owned(), text);
-        let key = text(input.key);
+        // A register without a name is a key without a text.
+        let register = self.symbols.bytes(input.key).is_empty();
+        let of = |key_value: &str, plain: &str| match register {
+            true => plain.to_owned(),
+            false => format!("{key_value} {}", text(input.key)),
+        };
         let asked = match input.call {
-            Call::Get => format!("get {key}"),
-            Call::Put(value) => format!("put {key} {}", text(value)),
-            Call::Append(token) => format!("append {key} {}", text(token)),
-            Call::Delete => format!("delete {key}"),
+            Call::Get => of("get", "read"),
+            Call::Put(value) => format!("{} {}", of("put", "write"), text(value)),
+            Call::Append(token) => format!("{} {}", of("append", "append"), text(token)),
+            Call::Delete => of("delete", "delete"),
             Call::Cas { expected, new } => {
-                format!("cas {key} {} to {}", maybe(expected), text(new))
+                format!("{} {} to {}", of("cas", "cas"), maybe(expected), text(new))
             }
         };
         match output {

@@ -50,6 +50,10 @@ impl Draw {
         self.random.next_u64() % bound
     }
 
+    fn index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap()
+    }
+
     fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -59,12 +63,12 @@ impl Draw {
         let count = 2 + self.below(LENGTH_MAX - 1);
         let span = 4 + self.below(4 * LENGTH_MAX);
         let length = 1 + self.below(10);
-        let pending = [0, 10, 40][self.below(3) as usize];
+        let pending = [0, 10, 40][self.index(3)];
         let mut intervals: Vec<Interval> = (0..count)
             .map(|_| {
-                let effect = self.below(span) as i64;
-                let call = effect - self.below(length) as i64;
-                let returned = effect + self.below(length) as i64;
+                let effect = self.below(span).cast_signed();
+                let call = effect - self.below(length).cast_signed();
+                let returned = effect + self.below(length).cast_signed();
                 Interval { call, effect, returned: (!self.chance(pending)).then_some(returned) }
             })
             .collect();
@@ -88,7 +92,7 @@ impl Draw {
             })
             .collect();
         if self.chance(60) {
-            let index = self.below(operations.len() as u64) as usize;
+            let index = self.index(operations.len());
             let output = spoil(self, &operations[index].input);
             if let Some(completion) = &mut operations[index].completion {
                 completion.output = output;
@@ -96,7 +100,7 @@ impl Draw {
         }
         // The order in which operations stand in the history must not matter.
         for index in (1..operations.len()).rev() {
-            operations.swap(index, self.below(index as u64 + 1) as usize);
+            operations.swap(index, self.index(index + 1));
         }
         for (id, operation) in (0..).zip(&mut operations) {
             operation.id = id;
@@ -167,7 +171,7 @@ impl Draw {
         let keys = [symbols.intern(b"k"), symbols.intern(b"l")];
         let keys = &keys[..1 + usize::from(self.chance(20))];
         let mut service = Service {
-            kinds: [2, 3, 5, 5][self.below(4) as usize],
+            kinds: [2, 3, 5, 5][self.index(4)],
             unique: self.chance(60),
             tells: self.chance(60),
             versions: self.chance(30),
@@ -178,7 +182,7 @@ impl Draw {
         let symbols = std::cell::RefCell::new(symbols);
         let history = self.history(
             |draw| {
-                let key = draw.below(keys.len() as u64) as usize;
+                let key = draw.index(keys.len());
                 let (call, output) = service.answer(draw, key, &mut symbols.borrow_mut());
                 (KeyValueInput { key: keys[key], call }, output)
             },
@@ -217,7 +221,7 @@ impl Service {
         let number = draw.value(self.unique, &mut self.fresh);
         match self.unique {
             true => format!("{number};").into_bytes(),
-            false => vec![b'a' + number as u8],
+            false => vec![b'a' + u8::try_from(number).unwrap()],
         }
     }
 
@@ -272,7 +276,7 @@ impl Service {
 
 fn spoil(draw: &mut Draw, input: &KeyValueInput, symbols: &Symbols) -> KeyValueOutput {
     let mut any = || -> Symbol {
-        let index = draw.below(symbols.len() as u64) as usize;
+        let index = draw.index(symbols.len());
         symbols.iter().nth(index).unwrap()
     };
     match input.call {

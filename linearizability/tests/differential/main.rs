@@ -2,6 +2,8 @@
 //!
 //! `LINEARIZABILITY_HISTORIES=200000 cargo test --release -p linearizability --test differential` is the long run.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod brute_force;
 mod histories;
 
@@ -71,7 +73,7 @@ fn assert_agreement<M: Model + Sync>(model: &M, history: &History<M::Input, M::O
 where
     M::Input: Sync,
     M::Output: Sync,
-    M::Key: Sync,
+    M::Key: Send + Sync,
 {
     let expected = is_linearizable(model, history);
     for engine in Engine::ALL {

@@ -68,7 +68,7 @@ impl Breadth {
                 self.look(space, meter);
             }
             if self.next.len() == 0 {
-                return Ok(Progress::Impossible);
+                return Ok(Progress::Impossible(Some(self.walker.level)));
             }
             self.ascend(space);
         }

@@ -77,7 +77,7 @@ impl Depth {
                 return Ok(Progress::Order(reveal(&self.path, is_write)));
             }
         }
-        Ok(Progress::Impossible)
+        Ok(Progress::Impossible(None))
     }
 
     /// The most operations that any configuration explained.
