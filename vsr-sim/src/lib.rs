@@ -5,5 +5,6 @@ pub mod cli;
 pub mod cluster;
 pub mod engine;
 pub mod faults;
+pub mod oracles;
 pub mod report;
 pub mod scenario;

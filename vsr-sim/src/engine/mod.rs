@@ -13,6 +13,8 @@ pub mod queue;
 pub mod random;
 mod recent;
 mod slab;
+#[cfg(test)]
+mod tests;
 pub mod time;
 pub mod trace;
 pub mod watch;

@@ -1,0 +1,194 @@
+//! Plants each bug of `tests/planted` in turn, and measures how many seeds the simulator needs to find it.
+//!
+//! ```text
+//! cargo run --release -p vsr-tests --bin planted -- --only N-15,V-01 --seeds 5000 --ranges 3
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use clap::Parser;
+use vsr_tests::planted::{Build, Hunt, Patch, Probe, Profile, Sweep, Workshop, workspace};
+
+/// Plants bugs in the replica, and measures how soon the simulator finds them.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only these, such as N-15,V-01; all of them if left out.
+    #[arg(long, value_name = "ID,..", value_delimiter = ',')]
+    only: Vec<String>,
+    /// How many seeds each range has.
+    #[arg(long, default_value_t = 5_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    seeds: u64,
+    /// How many disjoint ranges each bug is looked for in.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    ranges: u64,
+    /// Where the first range begins.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    from: u64,
+    /// How many bugs are looked for at once; each sweep has one core.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    jobs: u32,
+    /// How many seconds a range may take.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    budget: u64,
+    /// Where to write the table; to stdout if left out.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Where builds are kept; in the workspace's `target/planted` if left out.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Where the patches are; in the workspace's `tests/planted` if left out.
+    #[arg(long, value_name = "DIR")]
+    patches: Option<PathBuf>,
+}
+
+/// What became of one bug.
+struct Row {
+    patch: Patch,
+    result: Result<Hunted, String>,
+}
+
+/// What the ranges came to.
+struct Hunted {
+    sweeps: Vec<Sweep>,
+    /// Only where a range ended without a find.
+    probe: Option<Probe>,
+}
+
+impl Hunted {
+    fn is_found_everywhere(&self) -> bool {
+        self.sweeps.iter().all(|sweep| sweep.found.is_some())
+    }
+
+    fn properties(&self) -> String {
+        let found = self.sweeps.iter().filter_map(|sweep| sweep.found.as_ref());
+        let properties: BTreeSet<&str> = found.map(|found| found.property.as_str()).collect();
+        let mut text: Vec<String> = properties.into_iter().map(str::to_owned).collect();
+        if let Some(probe) = self.probe {
+            let Probe { seeds, differing } = probe;
+            text.push(format!("UNDETECTED, though {differing} of {seeds} runs differ"));
+        }
+        text.join("; ")
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let rows = match hunt_all(&arguments) {
+        Ok(rows) => rows,
+        Err(error) => {
+            say(&format!("error: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let table = table(&arguments, &rows);
+    let written = match &arguments.out {
+        Some(path) => fs::write(path, &table),
+        None => io::stdout().write_all(table.as_bytes()),
+    };
+    if let Err(error) = written {
+        say(&format!("error: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let is_good = |row: &Row| row.result.as_ref().is_ok_and(Hunted::is_found_everywhere);
+    if rows.iter().all(is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn hunt_all(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
+    let patches = arguments.patches.clone().unwrap_or_else(|| workspace().join("tests/planted"));
+    let patches = Patch::only(&patches, &arguments.only)?;
+    let folder = arguments.folder.clone().unwrap_or_else(|| workspace().join("target/planted"));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+    say("building the command as it is");
+    let clean = Workshop::new(&folder, Profile::Fast, cores)?.clean()?;
+    let workshop = Workshop::new(&folder, Profile::Fast, (cores / arguments.jobs).max(1))?;
+    let (next, all) = (AtomicUsize::new(0), patches.len());
+    let work = || {
+        let mut rows = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(patch) = patches.get(place) else { return rows };
+            let result = hunt(arguments, &workshop, &clean, patch);
+            let row = Row { patch: patch.clone(), result };
+            say(&format!("{} of {all}  {}", place + 1, line(&row)));
+            rows.push((place, row));
+        }
+    };
+    let mut rows = Vec::new();
+    thread::scope(|scope| {
+        let mut workers = Vec::new();
+        workers.resize_with(arguments.jobs as usize, || scope.spawn(work));
+        for worker in workers {
+            rows.extend(worker.join().unwrap_or_default());
+        }
+    });
+    rows.sort_by_key(|(place, _)| *place);
+    if rows.len() < all {
+        return Err("a worker panicked".into());
+    }
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+fn hunt(
+    arguments: &Arguments,
+    workshop: &Workshop,
+    clean: &Build,
+    patch: &Patch,
+) -> Result<Hunted, String> {
+    let planted = workshop.with(patch).map_err(|error| error.to_string())?;
+    let out = planted.command.with_file_name("artefacts");
+    let budget_ns = arguments.budget.saturating_mul(1_000_000_000);
+    let hunt = Hunt { clean: clean.clone(), planted, out, budget_ns };
+    let mut hunted = Hunted { sweeps: Vec::new(), probe: None };
+    for range in 0..arguments.ranges {
+        let start = arguments.from + range * arguments.seeds;
+        let seeds = start..start + arguments.seeds;
+        let sweep = hunt.sweep(seeds.clone()).map_err(|error| error.to_string())?;
+        if sweep.found.is_none() && hunted.probe.is_none() {
+            hunted.probe = Some(hunt.probe(seeds).map_err(|error| error.to_string())?);
+        }
+        hunted.sweeps.push(sweep);
+    }
+    Ok(hunted)
+}
+
+fn table(arguments: &Arguments, rows: &[Row]) -> String {
+    let mut table = String::from("| id | planted bug |");
+    for range in 0..arguments.ranges {
+        let start = arguments.from + range * arguments.seeds;
+        write!(table, " seeds {start}..{} |", start + arguments.seeds).expect("into memory");
+    }
+    table.push_str(" fired |\n|---|---|");
+    for _ in 0..=arguments.ranges {
+        table.push_str("---|");
+    }
+    table.push('\n');
+    for row in rows {
+        table.push_str(&line(row));
+        table.push('\n');
+    }
+    table
+}
+
+fn line(row: &Row) -> String {
+    let Patch { id, name, .. } = &row.patch;
+    match &row.result {
+        Ok(hunted) => {
+            let cells: Vec<String> = hunted.sweeps.iter().map(Sweep::to_string).collect();
+            format!("| {id} | {name} | {} | {} |", cells.join(" | "), hunted.properties())
+        }
+        Err(error) => format!("| {id} | {name} | ERROR: {} |", error.replace('\n', " ")),
+    }
+}
+
+fn say(text: &str) {
+    // If nobody can hear it, the table still counts.
+    writeln!(io::stderr(), "{text}").ok();
+}

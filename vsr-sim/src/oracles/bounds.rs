@@ -1,0 +1,74 @@
+//! I24, the part that needs no assertion to fail: no number leaves the range that the configuration gives it.
+
+use vsr_core::header::Header;
+use vsr_core::number::{OpNumber, ReplicaIndex};
+
+use super::facts::Facts;
+use super::violation::{Property, Violation};
+
+/// A message of the kind `place` names an operation that no log has room for.
+pub(super) fn check_op(
+    facts: &Facts,
+    by: ReplicaIndex,
+    op: OpNumber,
+    place: &str,
+) -> Option<Violation> {
+    if facts.log.has_room(op) {
+        return None;
+    }
+    let slots = facts.configuration.slots;
+    let message = format!("{by} names {op} in its {place}\na log has room for {slots} operations");
+    Some(facts.violation(Property::Bounds, place, message))
+}
+
+/// A primary prepares `op` and knows `commit` to be committed.
+pub(super) fn check_pipeline(
+    facts: &Facts,
+    by: ReplicaIndex,
+    op: OpNumber,
+    commit: OpNumber,
+) -> Option<Violation> {
+    let depth = facts.configuration.pipeline_max;
+    if op <= commit.plus(u64::from(depth)) {
+        return None;
+    }
+    let message = format!(
+        "{by} prepares {op} with {commit} committed\nthe pipeline holds {depth} operations, and what is older counts as committed"
+    );
+    Some(facts.violation(Property::Bounds, "pipeline", message))
+}
+
+/// A log in a message of the kind `place` ends at `op` with these headers.
+pub(super) fn check_headers(
+    facts: &Facts,
+    by: ReplicaIndex,
+    op: OpNumber,
+    headers: &[Header],
+    place: &str,
+) -> Option<Violation> {
+    let depth = u64::from(facts.configuration.pipeline_max);
+    let is_end = headers.last().map_or(op == OpNumber::ZERO, |header| header.op == op);
+    if headers.len() as u64 <= depth && is_end {
+        return None;
+    }
+    let message = format!(
+        "{by} sends in its {place} {} headers of a log that ends at {op}, the last one of {}\nit is to hold the last {depth} at most",
+        headers.len(),
+        headers.last().map_or(OpNumber::ZERO, |header| header.op),
+    );
+    Some(facts.violation(Property::Bounds, place, message))
+}
+
+/// `replica` has written an entry of `op` into `slot`.
+pub(super) fn check_slot(
+    facts: &Facts,
+    replica: ReplicaIndex,
+    op: OpNumber,
+    slot: u64,
+) -> Option<Violation> {
+    if op.get() % u64::from(facts.configuration.slots) == slot && facts.log.has_room(op) {
+        return None;
+    }
+    let message = format!("{replica} writes {op} into slot {slot}\nthat is not its place");
+    Some(facts.violation(Property::Bounds, "slot", message))
+}

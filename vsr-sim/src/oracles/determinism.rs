@@ -1,0 +1,38 @@
+//! I14: every replica's service answers an operation, and stands afterwards, as a reference service does that the oracles feed with
+//! the committed log.
+
+use vsr_core::header::Header;
+use vsr_core::number::ReplicaIndex;
+
+use super::facts::{Facts, Outcome, describe};
+use super::violation::{Property, Violation};
+
+/// `replica` has executed the entry, with this outcome.
+pub(super) fn check(
+    facts: &Facts,
+    replica: ReplicaIndex,
+    header: &Header,
+    outcome: &Outcome,
+) -> Option<Violation> {
+    let reference = facts.log.place(header.op)?.outcome.as_ref()?;
+    let place = if reference.reply != outcome.reply {
+        "reply"
+    } else if reference.digest != outcome.digest {
+        "state"
+    } else {
+        return None;
+    };
+    let digest = |digest: Option<u128>| {
+        digest.map_or_else(|| "no digest".to_owned(), |digest| format!("digest {digest:032x}"))
+    };
+    let message = format!(
+        "at {}: {}\nthe reference answers with checksum {} and then has {}\n{replica} answers with checksum {} and then has {}",
+        header.op,
+        describe(header),
+        reference.reply,
+        digest(reference.digest),
+        outcome.reply,
+        digest(outcome.digest),
+    );
+    Some(facts.violation(Property::Determinism, place, message))
+}

@@ -1,0 +1,125 @@
+//! What is known for a fact: from packets, disk bytes, replies and calls of the service, never from a replica about itself.
+//!
+//! Each observation costs the same however long the run; memory grows with the log, and is used again.
+
+mod clients;
+mod disk;
+mod log;
+
+pub(super) use clients::{Clients, Effect};
+pub(super) use disk::{Disk, Held, Promise, entry_in, promise_in};
+pub(super) use log::{Committed, How, Log, Outcome, describe};
+
+use vsr_core::configuration::Configuration;
+use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
+use vsr_core::quorum::Quorums;
+
+use super::violation::{Property, Violation};
+use crate::engine::time::Time;
+
+/// All that is known of a cluster.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) configuration: Configuration,
+    pub(super) quorums: Quorums,
+    /// When the present observation was made.
+    pub(super) now: Time,
+    /// When all replicas were last down.
+    pub(super) full_stop_at: Option<Time>,
+    pub(super) log: Log,
+    pub(super) replicas: Vec<ReplicaFacts>,
+    pub(super) clients: Clients,
+}
+
+/// All that is known of one replica.
+#[derive(Debug, Default)]
+pub(super) struct ReplicaFacts {
+    pub(super) disk: Disk,
+    /// How many operations this incarnation has applied to its service.
+    pub(super) applied: usize,
+    /// Whether its process runs.
+    pub(super) is_up: bool,
+    /// When this incarnation was booted.
+    pub(super) booted_at: Time,
+    /// Whether this incarnation has said anything.
+    pub(super) has_spoken: bool,
+    /// The view of the last message that only a normal replica sends, in this incarnation.
+    pub(super) normal_view: Option<ViewNumber>,
+}
+
+impl Facts {
+    pub(super) fn new(configuration: &Configuration) -> Self {
+        let mut facts = Self {
+            configuration: *configuration,
+            quorums: configuration.quorums(),
+            now: Time::ZERO,
+            full_stop_at: None,
+            log: Log::default(),
+            replicas: Vec::new(),
+            clients: Clients::default(),
+        };
+        facts.reset(configuration);
+        facts
+    }
+
+    /// Forgets everything but the memory.
+    pub(super) fn reset(&mut self, configuration: &Configuration) {
+        self.configuration = *configuration;
+        self.quorums = configuration.quorums();
+        self.now = Time::ZERO;
+        self.full_stop_at = None;
+        self.log.reset(configuration);
+        self.clients.reset();
+        self.replicas.resize_with(usize::from(configuration.replica_count), Default::default);
+        for replica in &mut self.replicas {
+            replica.disk.reset();
+            *replica = ReplicaFacts {
+                disk: std::mem::take(&mut replica.disk),
+                is_up: true,
+                ..ReplicaFacts::default()
+            };
+        }
+    }
+
+    pub(super) fn replica(&self, replica: ReplicaIndex) -> &ReplicaFacts {
+        &self.replicas[replica.index()]
+    }
+
+    pub(super) fn replica_mut(&mut self, replica: ReplicaIndex) -> &mut ReplicaFacts {
+        &mut self.replicas[replica.index()]
+    }
+
+    /// What the durable promise of `replica` says.
+    pub(super) fn promise(&self, replica: ReplicaIndex) -> Promise {
+        self.replica(replica).disk.promise()
+    }
+
+    /// On how many disks the entry is, whole.
+    pub(super) fn holders(&self, held: &Held) -> u8 {
+        let slots = self.configuration.slots;
+        let count = self.replicas.iter().filter(|replica| replica.disk.holds(held, slots)).count();
+        u8::try_from(count).expect("at most seven replicas")
+    }
+
+    /// The disks that the entry is on, for a person.
+    pub(super) fn holders_text(&self, held: &Held) -> String {
+        let slots = self.configuration.slots;
+        let names: Vec<String> = self
+            .configuration
+            .replicas()
+            .filter(|replica| self.replica(*replica).disk.holds(held, slots))
+            .map(|replica| replica.to_string())
+            .collect();
+        if names.is_empty() { "no disk".to_owned() } else { names.join(" ") }
+    }
+
+    /// The checksum of the entry that the disk of `replica` holds at `op`.
+    pub(super) fn on_disk(&self, replica: ReplicaIndex, op: OpNumber) -> Option<Held> {
+        let held = self.replica(replica).disk.slot(op, self.configuration.slots)?;
+        (held.op == op).then_some(held)
+    }
+
+    pub(super) fn violation(&self, property: Property, place: &str, message: String) -> Violation {
+        Violation { property, place: place.to_owned(), message, at: self.now }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is on the disks.
+
+use vsr_core::header::HEADER_SIZE;
+use vsr_core::io::Zone;
+use vsr_core::state_machine::StateMachine;
+use vsr_core::superblock::Superblock;
+
+use super::super::exposure::Moment;
+use super::super::facts::{Held, entry_in, promise_in};
+use super::super::{acked_durable, bounds, view_monotone};
+use super::{DiskBytes, Oracles};
+use crate::engine::disk::Resolution;
+use crate::engine::time::Time;
+
+impl<S: StateMachine + Default> Oracles<S> {
+    /// A write is durable, in full. Formatting counts too, before anything else.
+    pub fn write_completed(&mut self, now: Time, written: &DiskBytes<'_>) {
+        self.facts.now = now;
+        self.disk_holds(written, "overwritten");
+    }
+
+    /// A crash has met a write, and this is what the disk holds now at [`Self::record`] of where it was to go.
+    pub fn write_resolved(&mut self, now: Time, found: &DiskBytes<'_>, resolution: Resolution) {
+        self.facts.now = now;
+        match resolution {
+            Resolution::Kept => self.exposure.count(Moment::WriteKept),
+            Resolution::Lost => {
+                self.exposure.count(Moment::WriteLost);
+                return;
+            }
+            Resolution::Torn { .. } => self.exposure.count(Moment::WriteTorn),
+        }
+        let is_whole = self.disk_holds(found, "crash");
+        match found.zone {
+            Zone::Prepares if !is_whole => self.exposure.count(Moment::TornEntry),
+            Zone::Superblock if !is_whole => self.exposure.count(Moment::TornSuperblock),
+            Zone::Prepares | Zone::Superblock | Zone::Headers => {}
+        }
+    }
+
+    pub(super) fn record_size(&self, zone: Zone) -> u64 {
+        match zone {
+            Zone::Superblock => Superblock::copy_size(&self.facts.configuration),
+            Zone::Headers => HEADER_SIZE as u64,
+            Zone::Prepares => self.facts.configuration.prepare_slot_size(),
+        }
+    }
+
+    /// Takes in what the disk holds now; answers whether that is a whole record.
+    fn disk_holds(&mut self, found: &DiskBytes<'_>, place: &str) -> bool {
+        let index = found.offset / self.record_size(found.zone);
+        match found.zone {
+            Zone::Headers => true,
+            Zone::Superblock => self.superblock_holds(found, index, place),
+            Zone::Prepares => self.slot_holds(found, index, place),
+        }
+    }
+
+    fn superblock_holds(&mut self, found: &DiskBytes<'_>, copy: u64, place: &str) -> bool {
+        let promise = promise_in(found.bytes);
+        let copy = usize::try_from(copy).expect("a disk has a few copies");
+        let before = self.facts.replica_mut(found.replica).disk.put_promise(copy, promise);
+        let violation = view_monotone::check_disk(&self.facts, found.replica, before, place);
+        self.found(violation);
+        promise.is_some()
+    }
+
+    fn slot_holds(&mut self, found: &DiskBytes<'_>, slot: u64, place: &str) -> bool {
+        let header = entry_in(found.bytes);
+        if let Some(header) = &header {
+            let violation = bounds::check_slot(&self.facts, found.replica, header.op, slot);
+            if violation.is_some() {
+                self.found(violation);
+                return true;
+            }
+            self.facts.log.see(header);
+        }
+        let held = header.as_ref().map(Held::of);
+        let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
+        let slot = usize::try_from(slot).expect("slots fit in memory");
+        let disk = &mut self.facts.replica_mut(found.replica).disk;
+        let lost = disk.put(slot, held, root, slots).filter(|before| held != Some(*before));
+        if let Some(lost) = lost {
+            self.exposure.count(Moment::EntryReplaced);
+            let violation = acked_durable::check(&self.facts, found.replica, &lost, place);
+            self.found(violation);
+        }
+        held.is_some()
+    }
+}

@@ -1,0 +1,30 @@
+//! Who judges a run: one invariant a file, on ground truth alone.
+//!
+//! [`Oracles`] is told of every packet, every durable byte, every reply and every call of the service; it is never told what a replica
+//! says of itself. From that it keeps the facts (`facts`), and holds each observation against the invariants. The first violation
+//! carries both sides of the contradiction.
+
+mod ack_truthful;
+mod acked_durable;
+mod agreement;
+mod bounds;
+mod determinism;
+mod exactly_once;
+mod execution_order;
+mod exposure;
+mod facts;
+mod judge;
+mod liveness;
+mod no_fabrication;
+mod no_panic;
+mod one_log_per_view;
+mod quorum_durable;
+mod reply_match;
+mod view_monotone;
+mod view_survival;
+mod violation;
+
+pub use exposure::{Exposure, Moment};
+pub use judge::{Delivery, DiskBytes, Oracles};
+pub use liveness::{Bounds, Environment, TRIES};
+pub use violation::{Kind, Property, Violation};

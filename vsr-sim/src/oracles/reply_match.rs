@@ -1,0 +1,76 @@
+//! I12: a reply names the operation that its request became, and carries what executing it gave: the same every time.
+
+use vsr_core::checksum::Checksum;
+use vsr_core::header::{Header, Operation};
+use vsr_core::message::Reply;
+use vsr_core::number::Session;
+
+use super::facts::{Effect, Facts, describe};
+use super::violation::{Property, Violation};
+
+/// Whether the reply is to the request of this entry.
+pub(super) fn is_of(reply: &Reply, header: &Header) -> bool {
+    let session = match header.operation {
+        Operation::Register => Session::new(header.op.get()),
+        Operation::Apply | Operation::Root => header.session,
+    };
+    reply.client == header.client
+        && reply.request == header.request
+        && reply.request_checksum == header.request_checksum
+        && reply.session == session
+}
+
+/// Judges a reply to a committed operation.
+pub(super) fn check(facts: &Facts, reply: &Reply) -> Option<Violation> {
+    let place = facts.log.place(reply.op)?;
+    let header = place.committed_header()?;
+    if !is_of(reply, header) {
+        return Some(broken(
+            facts,
+            reply,
+            "request",
+            format!("committed is: {}", describe(header)),
+        ));
+    }
+    let Reply { client, session, request, op, .. } = *reply;
+    if reply.checksum != Reply::checksum_of(client, session, request, op, &reply.result) {
+        let what = format!("its own checksum {} is not that of its fields", reply.checksum);
+        return Some(broken(facts, reply, "checksum", what));
+    }
+    let result = Checksum::of(&reply.result);
+    let expected = match place.effect? {
+        Effect::Registered => Some(Checksum::of(&[])),
+        Effect::Applied => {
+            place.outcome.map(|outcome| outcome.reply).or_else(|| Some(place.replied?.0))
+        }
+        Effect::Nothing | Effect::Repeated(_) => {
+            let what = "executing it does nothing, and answers nothing".to_owned();
+            return Some(broken(facts, reply, "no effect", what));
+        }
+    };
+    if expected.is_none_or(|expected| expected == result) {
+        return None;
+    }
+    let what = format!("the result has checksum {result}, another than execution gave");
+    Some(broken(facts, reply, "result", what))
+}
+
+#[cold]
+fn broken(facts: &Facts, reply: &Reply, place: &str, what: String) -> Violation {
+    let message = format!(
+        "{} replies to {} {} {}, from {} in {}\n{what}",
+        reply.from, reply.client, reply.session, reply.request, reply.op, reply.view,
+    );
+    facts.violation(Property::ReplyMatch, place, message)
+}
+
+/// Execution has given another result than the reply that left before it was seen.
+#[cold]
+pub(super) fn broken_before(facts: &Facts, header: &Header, reply: Checksum) -> Violation {
+    let message = format!(
+        "a reply to {} left: {}\nits result is not that of execution, which has checksum {reply}",
+        header.op,
+        describe(header),
+    );
+    facts.violation(Property::ReplyMatch, "result", message)
+}
