@@ -1,6 +1,6 @@
 //! How fast the bare engine is: a broadcast, nobody watching, no faults, then with a bad network and a disk.
 //!
-//! `cargo run --release -p vsr-sim --example messages_per_second`
+//! `cargo run --release -p vsr-sim --example messages_per_second -- [VALUES]`
 
 #![expect(clippy::print_stdout, reason = "an example that tells a figure")]
 #![expect(
@@ -15,7 +15,8 @@ use vsr_sim::engine::broadcast::{Broadcast, BroadcastNode};
 use vsr_sim::engine::{LinkRates, Seed, Setup, Span, Time, World};
 
 fn main() {
-    let values = 1_000_000;
+    let values =
+        std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of values"));
     let calm = Broadcast { durable: false, window: 64, ..Broadcast::of(values) };
     measure("calm", calm, Setup::of(5));
     let links = LinkRates {

@@ -100,7 +100,7 @@ impl Process for Puppet {
                 context.write(Token(self.written), Zone(0), offset, &bytes);
             }
             Input::Command(Act::Read { offset, size }) => {
-                context.read(Token(0), Zone(0), offset, size)
+                context.read(Token(0), Zone(0), offset, size);
             }
             Input::Command(Act::Tell(number)) => context.event(Told::Number(number)),
             Input::Command(Act::SetDeadline(deadline)) => self.deadline = Some(deadline),

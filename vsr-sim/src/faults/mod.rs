@@ -20,4 +20,4 @@ pub use fault::Fault;
 pub use injector::{FaultId, Injector, Limits, Skipped};
 pub use plan::{Gate, Lasts, MomentName, On, Plan, PlanError, Step};
 pub use selector::{Occasion, Resolver, Selector};
-pub use swarm::{Cue, Shape, Swarm, draw};
+pub use swarm::{Cue, Shape, Swarm, draw, draw_plan};

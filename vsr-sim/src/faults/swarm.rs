@@ -109,8 +109,13 @@ const MOVES: [(u32, Move); 18] = [
 pub fn draw(seed: Seed, shape: &Shape<'_>) -> Swarm {
     let links = draw_links(&mut seed.stream("links"), shape);
     let disks = draw_disks(&mut seed.stream("disks"), shape);
-    let plan = Artist { stream: seed.stream("plan"), shape, steps: Vec::new() }.draw_plan();
-    Swarm { links, disks, plan }
+    Swarm { links, disks, plan: draw_plan(seed, shape) }
+}
+
+/// Draws the plan alone, for who draws links and disks otherwise; it is the one that [`draw`] gives.
+#[must_use]
+pub fn draw_plan(seed: Seed, shape: &Shape<'_>) -> Plan<Fault> {
+    Artist { stream: seed.stream("plan"), shape, steps: Vec::new() }.draw_plan()
 }
 
 /// The chances that any one thing is on at all.
