@@ -23,8 +23,10 @@ mod reply_match;
 mod view_monotone;
 mod view_survival;
 mod violation;
+mod witness;
 
 pub use exposure::{Exposure, Moment};
 pub use judge::{Delivery, DiskBytes, Oracles};
 pub use liveness::{Bounds, Environment, TRIES};
 pub use violation::{Kind, Property, Violation};
+pub use witness::Witness;
