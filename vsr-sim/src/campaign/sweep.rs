@@ -7,7 +7,8 @@ use std::thread;
 
 use super::subject::Subject;
 use crate::engine::random::Seed;
-use crate::scenario::outcome::{Finding, Outcome, Verdict};
+use crate::oracles::Exposure;
+use crate::scenario::outcome::{FaultCounts, Finding, Outcome, Verdict};
 
 /// The most seeds that are kept of one signature: those of the shortest runs.
 pub const SEEDS_PER_SIGNATURE: usize = 4;
@@ -60,6 +61,10 @@ pub struct Summary {
     pub virtual_ns: u128,
     /// Seeds whose cluster had three replicas or more.
     pub seeds_of_three: u64,
+    /// How often each fault was done.
+    pub faults: FaultCounts,
+    /// The moments that were met.
+    pub exposure: Exposure,
     /// The slowest seed, and its wall time in nanoseconds.
     pub slowest: Option<(Seed, u64)>,
     /// Kept failures by signature, the shortest runs first.
@@ -80,6 +85,8 @@ impl Summary {
         self.view_changes += outcome.view_changes;
         self.virtual_ns += u128::from(outcome.virtual_time.as_ns());
         self.seeds_of_three += u64::from(outcome.replicas >= 3);
+        self.add_faults(&outcome.faults);
+        self.exposure.merge(&outcome.exposure);
         if self.slowest.is_none_or(|(_, slowest)| wall_ns > slowest) {
             self.slowest = Some((outcome.seed, wall_ns));
         }
@@ -100,6 +107,12 @@ impl Summary {
                     finding: (**finding).clone(),
                 });
             }
+        }
+    }
+
+    fn add_faults(&mut self, more: &FaultCounts) {
+        for (mine, more) in self.faults.iter_mut().zip(more) {
+            *mine += more;
         }
     }
 
@@ -129,6 +142,8 @@ impl Summary {
         self.view_changes += other.view_changes;
         self.virtual_ns += other.virtual_ns;
         self.seeds_of_three += other.seeds_of_three;
+        self.add_faults(&other.faults);
+        self.exposure.merge(&other.exposure);
         self.slowest = match (self.slowest, other.slowest) {
             (Some(one), Some(two)) => Some(if two.1 > one.1 { two } else { one }),
             (one, two) => one.or(two),
@@ -239,6 +254,8 @@ mod tests {
                 counters,
                 requests: 1,
                 view_changes: 0,
+                faults: FaultCounts::default(),
+                exposure: Exposure::default(),
                 virtual_time: Span::ZERO,
                 replicas: 3,
                 clients: 1,

@@ -2,11 +2,12 @@
 
 use linearizability::{
     Budget, Evidence, Exhausted, History, HistoryError, KeyValue, KeyValueCall, KeyValueInput,
-    KeyValueOutput, Recorder, Symbols, Verdict, check,
+    KeyValueOutput, Model as _, Recorder, Symbols, Verdict, check,
 };
 
 use super::key_value::{Answer, Operation};
 use crate::engine::time::Time;
+use crate::report::words;
 
 /// Writes down questions and answers.
 #[derive(Debug, Default)]
@@ -112,6 +113,26 @@ pub enum Judgement {
 }
 
 impl Finished {
+    /// The contradiction in words: the reason, and the operations that cannot be put into any order.
+    #[must_use]
+    pub fn explain(&self, evidence: &Evidence) -> String {
+        let mut text = format!("{}\n", evidence.reason);
+        for index in &evidence.operations {
+            let operation = &self.history.operations()[*index];
+            let call = words::time(Time::from_ns(operation.call.unsigned_abs()));
+            let returned = operation.completion.as_ref().map_or_else(
+                || "never".to_owned(),
+                |completion| words::time(Time::from_ns(completion.at.unsigned_abs())),
+            );
+            let what = self.model.describe(&operation.input, operation.output());
+            text.push_str(&format!(
+                "\n    {call} .. {returned}  process {}  {what}",
+                operation.process
+            ));
+        }
+        text
+    }
+
     /// Asks the checker, which may take `steps` steps for each key.
     #[must_use]
     pub fn judge(&self, steps: u64) -> Judgement {

@@ -1,23 +1,29 @@
-//! Watches a cluster: writes down what clients see, samples the wire, and notices what only a whole cluster can show.
+//! Watches a cluster: tells the oracles what the world saw, writes down what clients see, and samples the wire.
 
-use vsr_core::io::{Event as ReplicaEvent, Halt, Status};
-use vsr_core::number::ViewNumber;
+use vsr_core::configuration::Configuration;
+use vsr_core::io::{Event as ReplicaEvent, Halt, Status, Zone};
+use vsr_core::number::{ReplicaIndex, ViewNumber};
 use vsr_core::wire::{self, Frame};
 
 use super::event::{ClientEvent, Event};
 use super::history::{Chronicle, ChronicleError};
-use super::node::Node;
+use super::key_value::KeyValue;
+use super::node::{Node, replica_at};
+use super::replica::zone_at;
+use crate::engine::disk::{Disk, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
+use crate::oracles::{Delivery, DiskBytes, Kind, Oracles, Violation};
+use crate::report::words;
 use crate::scenario::outcome::{Finding, FindingKind};
 
 /// Of so many packets, one is put on a wire and taken off again.
 const WIRE_SAMPLE: u64 = 64;
 
 /// The first so many packets all are.
-const WIRE_FIRST: u64 = 64;
+const WIRE_FIRST: u64 = 32;
 
 /// What is known of a client.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,14 +32,13 @@ struct ClientSeen {
     process: u64,
     /// The number of its next operation of the script.
     next: u32,
-    /// Whether it waits for an answer.
-    open: bool,
 }
 
 /// The observer of every run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Monitor {
-    replica_count: u8,
+    configuration: Configuration,
+    oracles: Oracles<KeyValue>,
     clients: Vec<ClientSeen>,
     processes: u64,
     chronicle: Chronicle,
@@ -42,14 +47,39 @@ pub struct Monitor {
     view_max: ViewNumber,
     view_changes: u64,
     requests: u64,
+    /// By node: writes handed to the disk and not over.
+    writes_under_way: Vec<usize>,
     sent: u64,
     bytes: Vec<u8>,
 }
 
 impl Monitor {
-    /// Begins anew, for a run of so many replicas and clients.
-    pub fn reset(&mut self, replica_count: u8, client_count: u8) {
-        self.replica_count = replica_count;
+    /// The monitor of a run that has not begun.
+    #[must_use]
+    pub fn new(configuration: &Configuration, client_count: u8) -> Self {
+        let mut monitor = Self {
+            configuration: *configuration,
+            oracles: Oracles::new(configuration),
+            clients: Vec::new(),
+            processes: 0,
+            chronicle: Chronicle::default(),
+            finding: None,
+            halted: None,
+            view_max: ViewNumber::ZERO,
+            view_changes: 0,
+            requests: 0,
+            writes_under_way: Vec::new(),
+            sent: 0,
+            bytes: Vec::new(),
+        };
+        monitor.reset(configuration, client_count);
+        monitor
+    }
+
+    /// As [`Self::new`], with the memory of a run that is over.
+    pub fn reset(&mut self, configuration: &Configuration, client_count: u8) {
+        self.configuration = *configuration;
+        self.oracles.reset(configuration);
         self.clients.clear();
         self.clients.resize(client_count.into(), ClientSeen::default());
         self.processes = 0;
@@ -59,18 +89,36 @@ impl Monitor {
         self.view_max = ViewNumber::ZERO;
         self.view_changes = 0;
         self.requests = 0;
+        self.writes_under_way.clear();
+        self.writes_under_way.resize(usize::from(configuration.replica_count + client_count), 0);
         self.sent = 0;
+    }
+
+    /// These bytes were on a disk before the run began.
+    pub fn formatted(&mut self, replica: ReplicaIndex, zone: Zone, offset: u64, bytes: &[u8]) {
+        self.oracles.write_completed(Time::ZERO, &DiskBytes { replica, zone, offset, bytes });
     }
 
     /// The first violation.
     #[must_use]
-    pub fn finding(&self) -> Option<&Finding> {
-        self.finding.as_deref()
+    pub fn finding(&self) -> Option<Finding> {
+        self.oracles.violation().map(finding_of).or_else(|| self.finding.as_deref().cloned())
     }
 
     /// Says what is violated, unless something was before.
     pub fn found(&mut self, finding: Finding) {
         self.finding.get_or_insert_with(|| Box::new(finding));
+    }
+
+    /// The oracles.
+    #[must_use]
+    pub const fn oracles(&self) -> &Oracles<KeyValue> {
+        &self.oracles
+    }
+
+    /// The oracles, to be told what only the driver knows.
+    pub const fn oracles_mut(&mut self) -> &mut Oracles<KeyValue> {
+        &mut self.oracles
     }
 
     /// The first replica that halted, and why.
@@ -97,28 +145,20 @@ impl Monitor {
         self.clients[usize::from(client)].next
     }
 
-    /// Whether client `client` waits for an answer.
-    #[must_use]
-    pub fn is_waiting(&self, client: u8) -> bool {
-        self.clients[usize::from(client)].open
-    }
-
     /// Takes the history out.
     pub fn take_chronicle(&mut self) -> Chronicle {
         std::mem::take(&mut self.chronicle)
     }
 
     fn client(&mut self, node: NodeIndex) -> &mut ClientSeen {
-        &mut self.clients[usize::from(node.number() - self.replica_count)]
+        &mut self.clients[usize::from(node.number() - self.configuration.replica_count)]
     }
 
     /// What was open stays open; whoever asks next is another process.
     fn next_process(&mut self, node: NodeIndex) {
         self.processes += 1;
         let process = self.processes;
-        let client = self.client(node);
-        client.process = process;
-        client.open = false;
+        self.client(node).process = process;
     }
 
     fn client_event(&mut self, now: Time, node: NodeIndex, event: &ClientEvent) {
@@ -126,14 +166,12 @@ impl Monitor {
         let process = client.process;
         let written = match event {
             ClientEvent::Invoked { number, operation } => {
-                client.open = true;
                 if let Some(number) = number {
                     client.next = number + 1;
                 }
                 self.chronicle.invoke(process, now, operation)
             }
             ClientEvent::Returned { result } => {
-                client.open = false;
                 self.requests += 1;
                 self.chronicle.complete(process, now, result)
             }
@@ -141,7 +179,8 @@ impl Monitor {
             ClientEvent::Registered { .. } | ClientEvent::Ignored(_) => return,
         };
         if let Err(error) = written {
-            self.found(chronicle_finding(now, node, &error));
+            let who = words::node(node, self.configuration.replica_count);
+            self.found(chronicle_finding(now, &who, &error));
         }
     }
 
@@ -191,13 +230,29 @@ impl Monitor {
     }
 }
 
-fn chronicle_finding(now: Time, node: NodeIndex, error: &ChronicleError) -> Finding {
+/// An oracle's violation, as a finding.
+fn finding_of(violation: &Violation) -> Finding {
+    let property = violation.property;
+    Finding {
+        kind: match property.kind() {
+            Kind::Safety => FindingKind::Safety,
+            Kind::Liveness => FindingKind::NoProgress,
+            Kind::Panic => FindingKind::Panic,
+        },
+        property: property.name(),
+        place: violation.place.clone(),
+        message: format!("{}\n\n{}", property.sentence(), violation.message),
+        at: violation.at,
+    }
+}
+
+fn chronicle_finding(now: Time, who: &str, error: &ChronicleError) -> Finding {
     let (place, message) = match error {
-        ChronicleError::Question => ("question", format!("{node} asked for what is no operation")),
+        ChronicleError::Question => ("question", format!("{who} asked for what is no operation")),
         ChronicleError::Answer => {
-            ("answer", format!("{node} was answered with what is no answer to its question"))
+            ("answer", format!("{who} was answered with what is no answer to its question"))
         }
-        ChronicleError::Order(error) => ("order", error.to_string()),
+        ChronicleError::Order(error) => ("order", format!("{who}: {error}")),
     };
     Finding {
         kind: FindingKind::Safety,
@@ -210,15 +265,59 @@ fn chronicle_finding(now: Time, node: NodeIndex, error: &ChronicleError) -> Find
 
 impl Observer<Node> for Monitor {
     fn packet_sent(&mut self, now: Time, packet: &Packet<Frame>) {
+        self.oracles.frame_sent(now, &packet.message);
         self.sent += 1;
         if self.sent <= WIRE_FIRST || self.sent.is_multiple_of(WIRE_SAMPLE) {
             self.sample_wire(now, packet);
         }
     }
 
-    fn node_booted(&mut self, _: Time, node: NodeIndex, _: Incarnation) {
-        if node.number() >= self.replica_count {
-            self.next_process(node);
+    fn packet_delivered(&mut self, now: Time, packet: &Packet<Frame>) {
+        let to = replica_at(&self.configuration, packet.name.to);
+        let delivery = Delivery { to, sent: packet.sent, is_copy: packet.copy > 0 };
+        self.oracles.frame_delivered(now, &packet.message, &delivery);
+    }
+
+    fn write_started(&mut self, _: Time, write: &Write, _: &Disk) {
+        self.writes_under_way[write.node.index()] += 1;
+    }
+
+    fn write_completed(&mut self, now: Time, write: &Write, _: &Disk) {
+        self.writes_under_way[write.node.index()] -= 1;
+        let Some(replica) = replica_at(&self.configuration, write.node) else { return };
+        let zone = zone_at(write.zone);
+        let (offset, bytes) = (write.offset, write.bytes.as_slice());
+        self.oracles.write_completed(now, &DiskBytes { replica, zone, offset, bytes });
+    }
+
+    fn write_resolved(&mut self, now: Time, write: &Write, how: Resolution, disk: &Disk) {
+        self.writes_under_way[write.node.index()] -= 1;
+        let Some(replica) = replica_at(&self.configuration, write.node) else { return };
+        let zone = zone_at(write.zone);
+        let record = self.oracles.record(zone, write.offset);
+        let size = usize::try_from(record.end - record.start).expect("a record fits in memory");
+        self.bytes.clear();
+        self.bytes.resize(size, 0);
+        disk.read(write.node, write.zone, record.start, &mut self.bytes);
+        let found = DiskBytes { replica, zone, offset: record.start, bytes: &self.bytes };
+        self.oracles.write_resolved(now, &found, how);
+    }
+
+    fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &Node) {
+        match (replica_at(&self.configuration, node), process) {
+            (Some(replica), _) => {
+                self.oracles.crashed(now, replica, self.writes_under_way[node.index()]);
+            }
+            (None, Node::Client(client)) => self.oracles.client_gone(now, client.id()),
+            (None, Node::Replica(_)) => unreachable!("replicas come before clients"),
+        }
+    }
+
+    fn node_booted(&mut self, now: Time, node: NodeIndex, incarnation: Incarnation) {
+        match replica_at(&self.configuration, node) {
+            None => self.next_process(node),
+            Some(replica) if incarnation != Incarnation::FIRST => self.oracles.booted(now, replica),
+            Some(_) => {}
         }
     }
 
@@ -229,13 +328,15 @@ impl Observer<Node> for Monitor {
         }
     }
 
-    fn after_step(&mut self, _: Time, _: NodeIndex, process: &Node) {
-        if let Some(replica) = process.replica() {
-            replica.replica().state_machine().collect(|_| {});
-        }
+    fn after_step(&mut self, now: Time, _: NodeIndex, process: &Node) {
+        let Some(replica) = process.replica() else { return };
+        let (me, oracles) = (replica.replica().me(), &mut self.oracles);
+        replica.replica().state_machine().collect(|applied| {
+            oracles.applied(now, me, applied.operation, applied.reply, applied.digest);
+        });
     }
 
     fn stops(&self) -> bool {
-        self.finding.is_some()
+        self.finding.is_some() || self.oracles.violation().is_some()
     }
 }

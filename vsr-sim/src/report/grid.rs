@@ -11,10 +11,12 @@ use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::node::Node;
 use crate::engine::disk::{Disk, Resolution, Write as DiskWrite};
 use crate::engine::network::{Dropped, Packet};
-use crate::engine::node::{Incarnation, NodeIndex};
+use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
 use crate::engine::process::Process as _;
 use crate::engine::time::Time;
+use crate::faults::Fault;
+use crate::scenario::listener::Listener;
 
 /// How much a trace tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +239,23 @@ impl Observer<Node> for Grid {
     fn panicked(&mut self, now: Time, node: NodeIndex, message: &str) {
         let what = format!("PANICS: {message}");
         self.note(now, node, &what);
+        self.flush();
+    }
+}
+
+impl Listener for Grid {
+    fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
+        self.pending.push((now, words::fault(fault, nodes, self.replica_count)));
+        self.flush();
+    }
+
+    fn fault_ends(&mut self, now: Time, fault: &Fault) {
+        self.pending.push((now, format!("{} is over", fault.name())));
+        self.flush();
+    }
+
+    fn phase_begins(&mut self, now: Time, phase: &str) {
+        self.pending.push((now, format!("{phase}: faults have stopped")));
         self.flush();
     }
 }

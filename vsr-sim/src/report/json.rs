@@ -1,8 +1,11 @@
 //! Records for programs: one JSON object a line, each with a format version and a kind.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::campaign::sweep::Summary;
+use crate::faults::Fault;
 use crate::scenario::outcome::{FindingKind, Outcome, Verdict};
 
 /// The version of the records. Fields are added within a version, never changed.
@@ -57,6 +60,8 @@ pub struct SweepRecord {
     view_changes: u64,
     seeds_of_three: u64,
     failures: Vec<FailureRecord>,
+    faults: BTreeMap<&'static str, u64>,
+    exposure: BTreeMap<&'static str, u64>,
 }
 
 /// The exit code of a finding.
@@ -157,6 +162,12 @@ impl SweepRecord {
             view_changes: summary.view_changes,
             seeds_of_three: summary.seeds_of_three,
             failures,
+            faults: Fault::NAMES.into_iter().zip(summary.faults).collect(),
+            exposure: summary
+                .exposure
+                .iter()
+                .map(|(moment, count)| (moment.name(), count))
+                .collect(),
         }
     }
 }

@@ -7,9 +7,11 @@ use vsr_core::io::Event as ReplicaEvent;
 use super::words;
 use crate::cluster::event::Event;
 use crate::cluster::node::Node;
-use crate::engine::node::{Incarnation, NodeIndex};
+use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
+use crate::faults::Fault;
+use crate::scenario::listener::Listener;
 
 /// How many events a story has.
 const LENGTH: usize = 8;
@@ -95,5 +97,31 @@ impl Observer<Node> for Story {
             let words = format!("{} {}", self.name(node), words::event(event));
             self.tell(now, words);
         }
+    }
+}
+
+impl Listener for Story {
+    fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
+        // Crashes are told as they happen, to each node.
+        if !matches!(fault, Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Restart { .. }) {
+            let words = words::fault(fault, nodes, self.replica_count);
+            self.tell(now, words);
+        }
+    }
+
+    fn fault_ends(&mut self, now: Time, fault: &Fault) {
+        if matches!(
+            fault,
+            Fault::Partition { .. }
+                | Fault::Isolate { .. }
+                | Fault::Cut { .. }
+                | Fault::Hold { .. }
+        ) {
+            self.tell(now, format!("{} is over", fault.name()));
+        }
+    }
+
+    fn phase_begins(&mut self, now: Time, phase: &str) {
+        self.tell(now, format!("{phase}: faults have stopped"));
     }
 }

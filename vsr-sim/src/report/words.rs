@@ -8,8 +8,9 @@ use vsr_core::wire::Frame;
 
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::key_value::{Answer, Operation};
-use crate::engine::node::NodeIndex;
+use crate::engine::node::{NodeIndex, NodeSet};
 use crate::engine::time::Time;
+use crate::faults::{Fault, Selector};
 
 /// The most letters of a value that are shown.
 const VALUE_SHOWN: usize = 16;
@@ -20,6 +21,46 @@ pub fn node(node: NodeIndex, replica_count: u8) -> String {
     match node.number().checked_sub(replica_count) {
         None => format!("r{}", node.number()),
         Some(client) => format!("c{client}"),
+    }
+}
+
+/// Some nodes: `{r0 r2 c1}`.
+#[must_use]
+pub fn nodes(set: NodeSet, replica_count: u8) -> String {
+    let names: Vec<String> = set.iter().map(|one| node(one, replica_count)).collect();
+    format!("{{{}}}", names.join(" "))
+}
+
+/// A fault that was done to these nodes.
+#[must_use]
+pub fn fault(fault: &Fault, struck: NodeSet, replica_count: u8) -> String {
+    let struck = nodes(struck, replica_count);
+    match fault {
+        Fault::Partition { sides } => {
+            let side = |side: &Vec<Selector>| {
+                let names: Vec<&str> = side.iter().map(Selector::word).collect();
+                format!("{{{}}}", names.join(" "))
+            };
+            let sides: Vec<String> = sides.iter().map(side).collect();
+            format!("partition {}", sides.join(" | "))
+        }
+        Fault::Cut { from, to } => format!("cut from {from} to {to}, {struck}"),
+        Fault::Hold { from, to, kinds } => {
+            let kinds = if kinds.is_empty() { "all".to_owned() } else { kinds.join(" ") };
+            format!("hold {kinds} from {from} to {to}, {struck}")
+        }
+        Fault::Isolate { .. } => format!("isolate {struck}"),
+        Fault::Crash { .. }
+        | Fault::Restart { .. }
+        | Fault::PowerLoss { .. }
+        | Fault::Heal {}
+        | Fault::Rates { .. }
+        | Fault::Lose { .. }
+        | Fault::SlowDisk { .. }
+        | Fault::Skew { .. }
+        | Fault::WallAhead { .. }
+        | Fault::WallBack { .. }
+        | Fault::Pause { .. } => format!("{} {struck}", fault.name()),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Scenarios: everything that a run is a function of, written out. Drawn from a seed, read from a file, or both.
 
-pub mod bounds;
 pub mod draw;
 pub mod file;
+mod judge;
+pub mod listener;
 pub mod outcome;
+mod phases;
 pub mod run;
 
 use std::fmt;

@@ -6,6 +6,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::engine::random::Seed;
 use crate::engine::time::{Span, Time};
 use crate::engine::world::Counters;
+use crate::faults::Fault;
+use crate::oracles::Exposure;
 
 /// Pass, fail or unknown; never a bool, since a budget that ran out is neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,9 @@ impl Finding {
     }
 }
 
+/// How often each fault was done.
+pub type FaultCounts = [u64; Fault::NAMES.len()];
+
 /// What came of a run, with all that reports need.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -74,6 +79,10 @@ pub struct Outcome {
     pub view_changes: u64,
     /// How long it took in virtual time.
     pub virtual_time: Span,
+    /// How often each fault was done, by [`Fault::index`](crate::faults::Fault::index).
+    pub faults: FaultCounts,
+    /// The moments that it met.
+    pub exposure: Exposure,
     /// How many replicas there were.
     pub replicas: u8,
     /// How many clients.

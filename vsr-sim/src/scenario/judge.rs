@@ -1,0 +1,106 @@
+//! The verdict of a run: what was found on the way, or what the final checks say.
+
+use super::listener::Listener;
+use super::outcome::{Finding, FindingKind, Verdict};
+use super::phases::{Ended, Run};
+use crate::campaign::panics;
+use crate::cluster::history::Judgement;
+use crate::engine::node::NodeIndex;
+use crate::engine::world::{Panicked, Stop};
+use crate::report::words;
+
+/// The steps that the checker may take for each key before a history is given up as unknown.
+const CHECK_STEPS: u64 = 5_000_000;
+
+impl<T: Listener> Run<'_, T> {
+    /// The verdict of a run that ended so.
+    pub(super) fn judge(&mut self, ended: Result<(), Ended>) -> Verdict {
+        if let Some(panicked) = self.panicked() {
+            return fail(self.panic_finding(&panicked));
+        }
+        if let Some(finding) = self.monitor().finding() {
+            return fail(finding);
+        }
+        let judgement = self.judge_history();
+        match (judgement, ended) {
+            (Judged::Refused(finding), _) => fail(finding),
+            (_, Err(Ended::Budget(what))) | (Judged::Unknown(what), _) => Verdict::Unknown(what),
+            (Judged::Fine, Ok(())) => self.states_differ().map_or(Verdict::Pass, fail),
+            (Judged::Fine, Err(Ended::Broken)) => {
+                unreachable!("a run breaks by a finding or by a panic")
+            }
+        }
+    }
+
+    fn judge_history(&mut self) -> Judged {
+        let at = self.world.now();
+        let finished = self.monitor_mut().take_chronicle().finish();
+        match finished.judge(CHECK_STEPS) {
+            Judgement::Linearizable => Judged::Fine,
+            Judgement::Unknown(exhausted) => Judged::Unknown(exhausted.to_string()),
+            Judgement::NotLinearizable(evidence) => Judged::Refused(Finding {
+                kind: FindingKind::NotLinearizable,
+                property: "linearizable",
+                place: String::new(),
+                message: finished.explain(&evidence),
+                at,
+            }),
+        }
+    }
+
+    /// Replicas that executed the same operations must hold the same state.
+    fn states_differ(&self) -> Option<Finding> {
+        let state = |node: NodeIndex| {
+            let replica = self.replica(node)?.replica();
+            Some((replica.me(), replica.commit(), replica.state_machine().service()))
+        };
+        let mut core = self.core.iter().filter_map(state);
+        let (first, commit, state) = core.next()?;
+        let (other, ..) = core.find(|(_, _, other)| *other != state)?;
+        Some(Finding {
+            kind: FindingKind::Safety,
+            property: "state-agreement",
+            place: String::new(),
+            message: format!("{first} and {other} hold different states after {commit}"),
+            at: self.world.now(),
+        })
+    }
+
+    /// The panic that stopped the world, if one did.
+    fn panicked(&mut self) -> Option<Panicked> {
+        // A world that has panicked says so again, and does nothing else; any other is where it ends already.
+        let now = self.world.now();
+        match self.world.run_events(now, 0) {
+            Stop::Panicked(panicked) => Some(panicked),
+            Stop::Reached | Stop::Idle | Stop::Hit | Stop::Observer | Stop::Budget => None,
+        }
+    }
+
+    fn panic_finding(&self, panicked: &Panicked) -> Finding {
+        let who = words::node(panicked.node, self.scenario.cluster.replicas);
+        let place = panics::take();
+        let at_place = place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+        Finding {
+            kind: FindingKind::Panic,
+            property: "no-panic",
+            place: place.unwrap_or_else(|| first_words(&panicked.message)),
+            message: format!("{who} panicked{at_place}:\n\n{}", panicked.message),
+            at: self.world.now(),
+        }
+    }
+}
+
+enum Judged {
+    Fine,
+    Refused(Finding),
+    Unknown(String),
+}
+
+fn fail(finding: Finding) -> Verdict {
+    Verdict::Fail(Box::new(finding))
+}
+
+/// What does not vary with the seed in a panic's message: all up to the first digit.
+fn first_words(message: &str) -> String {
+    message.chars().take_while(|letter| !letter.is_ascii_digit() && *letter != '\n').collect()
+}

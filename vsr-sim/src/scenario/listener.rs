@@ -1,0 +1,26 @@
+//! Who may listen to a run besides the monitor: an observer that is told of faults too.
+
+use crate::cluster::Node;
+use crate::engine::{NodeSet, Observer, Time};
+use crate::faults::Fault;
+
+/// A listener; every method does nothing unless it is written.
+pub trait Listener: Observer<Node> {
+    /// This was done to these nodes.
+    fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
+        let _ = (now, fault, nodes);
+    }
+
+    /// This is over.
+    fn fault_ends(&mut self, now: Time, fault: &Fault) {
+        let _ = (now, fault);
+    }
+
+    /// The run has come to its next phase.
+    fn phase_begins(&mut self, now: Time, phase: &str) {
+        let _ = (now, phase);
+    }
+}
+
+/// Nobody.
+impl Listener for () {}
