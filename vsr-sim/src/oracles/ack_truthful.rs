@@ -62,3 +62,67 @@ pub(super) fn check_promise(
     );
     Some(facts.violation(Property::AckTruthful, "DoViewChange", message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn an_acknowledgement_needs_the_entry_on_disk() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.ack(1, 0, &entry);
+        assert_eq!(forge.fired(), [Property::AckTruthful]);
+    }
+
+    #[test]
+    fn an_acknowledgement_over_a_hole_is_told() {
+        let mut forge = Forge::of(3);
+        let (one, two) = (forge.request(1, b"one"), forge.request(2, b"two"));
+        let first = forge.next(0, &one);
+        let second = forge.next(0, &two);
+        forge.prepare(0, &first, 1);
+        forge.prepare(0, &second, 1);
+        forge.store(1, &second);
+        forge.ack(1, 0, &second);
+        assert_eq!(forge.fired(), [Property::AckTruthful]);
+    }
+
+    #[test]
+    fn an_acknowledgement_in_a_view_that_was_left_is_told() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        assert_eq!(forge.fired(), []);
+        forge.promise(1, 1, 0);
+        forge.ack(1, 0, &entry);
+        assert_eq!(forge.fired(), [Property::AckTruthful]);
+    }
+
+    #[test]
+    fn an_acknowledgement_before_the_log_of_the_view_is_there_is_told() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        forge.promise(2, 1, 0);
+        forge.ack(2, 1, &entry);
+        assert_eq!(forge.fired(), [Property::AckTruthful]);
+    }
+
+    #[test]
+    fn a_promise_is_of_the_log_that_is_on_disk() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let first = std::sync::Arc::clone(&forge.log[0]);
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.promise(1, 1, 0);
+        forge.do_view_change(1, 1, 0, &[&first]);
+        assert_eq!(forge.fired(), []);
+        forge.do_view_change(1, 1, 0, &[&first, &entry]);
+        assert_eq!(forge.fired(), [Property::AckTruthful]);
+    }
+}

@@ -34,3 +34,57 @@ pub(super) fn check(
     );
     Some(facts.violation(Property::AckedDurable, place, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::disk::Resolution;
+    use crate::oracles::forge::Forge;
+    use crate::oracles::forge::r;
+    use crate::oracles::judge::DiskBytes;
+    use crate::oracles::violation::Property;
+    use vsr_core::io::Zone;
+
+    #[test]
+    fn a_committed_operation_may_lose_as_many_copies_as_the_cluster_tolerates_and_no_more() {
+        for (count, tolerated) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 3)] {
+            let mut forge = Forge::of(count);
+            let entry = forge.complete(1, b"one");
+            let request = forge.request(2, b"two");
+            // Another entry of some later view is written over it, on one disk after the other.
+            let other = forge.entry_after(9, 2, forge.log[0].header().checksum, &request);
+            for lost in 1..=count {
+                forge.store(lost - 1, &other);
+                let expected: &[Property] =
+                    if lost > tolerated { &[Property::AckedDurable] } else { &[] };
+                assert_eq!(forge.fired(), expected, "{lost} of {count}");
+            }
+            assert_eq!(entry.header().op, other.header().op);
+        }
+    }
+
+    #[test]
+    fn a_crash_that_tears_what_is_written_over_a_committed_operation_counts() {
+        let mut forge = Forge::of(3);
+        let entry = forge.complete(1, b"one");
+        let offset = entry.header().op.get() * forge.configuration.prepare_slot_size();
+        for replica in [0, 1] {
+            forge.oracles.crashed(forge.now, r(replica), 1);
+            let bytes = &vec![0xaa; 8192];
+            let found = DiskBytes { replica: r(replica), zone: Zone::Prepares, offset, bytes };
+            forge.oracles.write_resolved(forge.now, &found, Resolution::Torn { new: 1, old: 1 });
+        }
+        assert_eq!(forge.fired(), [Property::AckedDurable]);
+    }
+
+    #[test]
+    fn an_operation_that_was_never_committed_may_go() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        let other = forge.entry_after(1, 2, entry.header().parent, &request);
+        for replica in 0..3 {
+            forge.store(replica, &other);
+        }
+        assert_eq!(forge.fired(), []);
+    }
+}

@@ -72,3 +72,58 @@ pub(super) fn check_slot(
     let message = format!("{replica} writes {op} into slot {slot}\nthat is not its place");
     Some(facts.violation(Property::Bounds, "slot", message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn a_pipeline_deeper_than_the_configuration_says_is_told() {
+        let mut forge = Forge::of(3);
+        let depth = u64::from(forge.configuration.pipeline_max);
+        for number in 1..=depth + 1 {
+            let request = forge.request(number, &number.to_le_bytes());
+            let entry = forge.next(0, &request);
+            forge.prepare(0, &entry, 1);
+            let expected: &[Property] = if number > depth { &[Property::Bounds] } else { &[] };
+            assert_eq!(forge.fired(), expected, "{number} undecided");
+        }
+    }
+
+    #[test]
+    fn an_operation_that_no_log_has_room_for_is_told() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let slots = u64::from(forge.configuration.slots);
+        let last = forge.entry_after(0, slots, forge.head(), &request);
+        forge.say(0, 0, vsr_core::message::Command::Repaired(last));
+        assert_eq!(forge.fired(), []);
+        let beyond = forge.entry_after(0, slots + 1, forge.head(), &request);
+        forge.say(0, 0, vsr_core::message::Command::Repaired(beyond));
+        assert_eq!(forge.fired(), [Property::Bounds]);
+    }
+
+    #[test]
+    fn an_entry_in_the_wrong_slot_is_told() {
+        let mut forge = Forge::of(3);
+        let bytes = forge.log[0].header().encode();
+        let offset = 5 * forge.configuration.prepare_slot_size();
+        forge.write(1, vsr_core::io::Zone::Prepares, offset, &bytes);
+        assert_eq!(forge.fired(), [Property::Bounds]);
+    }
+
+    #[test]
+    fn more_headers_than_a_pipeline_are_told() {
+        let mut forge = Forge::of(3);
+        for number in 1..=8 {
+            forge.complete(number, &number.to_le_bytes());
+        }
+        let log = forge.log.clone();
+        forge.promise(1, 1, 1);
+        forge.start_view(1, 1, &log.iter().skip(1).collect::<Vec<_>>(), 9);
+        assert_eq!(forge.fired(), []);
+        forge.start_view(1, 1, &log.iter().collect::<Vec<_>>(), 9);
+        assert_eq!(forge.fired(), [Property::Bounds]);
+    }
+}

@@ -36,3 +36,26 @@ pub(super) fn check(
     );
     Some(facts.violation(Property::Determinism, place, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn a_service_that_answers_or_ends_up_differently_is_told() {
+        for (reply, digest, expected) in [
+            (&b"one"[..], 1, &[][..]),
+            (b"won", 1, &[Property::Determinism]),
+            (b"one", 2, &[Property::Determinism]),
+        ] {
+            let mut forge = Forge::of(3);
+            let request = forge.request(1, b"one");
+            let entry = forge.append(0, &request);
+            forge.commit(0, &entry);
+            forge.apply(0, b"one");
+            forge.apply_with(2, b"one", reply, digest);
+            assert_eq!(forge.fired(), expected);
+        }
+    }
+}

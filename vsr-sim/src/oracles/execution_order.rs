@@ -81,3 +81,58 @@ fn find<'a>(facts: &'a Facts, ops: &[OpNumber], body: Checksum) -> Option<&'a He
         .filter_map(|op| facts.log.place(*op)?.committed_header())
         .find(|header| header.checksum_body == body)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn an_operation_that_is_executed_before_its_turn_is_told() {
+        let mut forge = Forge::of(3);
+        let one = forge.request(1, b"one");
+        forge.append(0, &one);
+        let two = forge.request(2, b"two");
+        let last = forge.append(0, &two);
+        forge.commit(0, &last);
+        forge.apply(1, b"two");
+        assert_eq!(forge.fired(), [Property::ExecutionOrder]);
+    }
+
+    #[test]
+    fn every_incarnation_executes_from_the_first_operation_on() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        forge.complete(2, b"two");
+        forge.restart(1);
+        forge.apply(1, b"one");
+        forge.apply(1, b"two");
+        assert_eq!(forge.fired(), []);
+        forge.restart(1);
+        forge.apply(1, b"two");
+        assert_eq!(forge.fired(), [Property::ExecutionOrder]);
+    }
+
+    #[test]
+    fn what_is_in_no_log_must_not_be_executed() {
+        let mut forge = Forge::of(3);
+        forge.request(1, b"one");
+        forge.apply(0, b"one");
+        assert_eq!(forge.fired(), [Property::ExecutionOrder]);
+    }
+
+    #[test]
+    fn a_chain_that_leads_elsewhere_is_told() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        let request = forge.request(2, b"two");
+        let stray = forge.entry_after(0, 3, vsr_core::checksum::Checksum::of(b"?"), &request);
+        forge.prepare(0, &stray, 2);
+        for replica in 0..3 {
+            forge.store(replica, &stray);
+        }
+        assert_eq!(forge.fired(), []);
+        forge.commit(0, &stray);
+        assert_eq!(forge.fired(), [Property::ExecutionOrder]);
+    }
+}

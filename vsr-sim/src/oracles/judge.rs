@@ -263,6 +263,10 @@ impl<S: StateMachine + Default> Oracles<S> {
         is_idle: bool,
     ) {
         self.facts.now = now;
+        // What was said under faults may not be true any more.
+        for replica in &mut self.facts.replicas {
+            replica.normal_view = None;
+        }
         let bounds = Bounds::of(&self.facts.configuration, environment);
         let mut phase = Phase::new(now, core, bounds, is_idle);
         phase.observe(&self.facts);

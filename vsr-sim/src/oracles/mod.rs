@@ -13,6 +13,8 @@ mod exactly_once;
 mod execution_order;
 mod exposure;
 mod facts;
+#[cfg(test)]
+mod forge;
 mod judge;
 mod liveness;
 mod no_fabrication;

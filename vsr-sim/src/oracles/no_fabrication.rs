@@ -33,3 +33,31 @@ pub(super) fn check(facts: &Facts, header: &Header) -> Option<Violation> {
     );
     Some(facts.violation(Property::NoFabrication, "log", message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn an_operation_that_nobody_asked_for_is_told() {
+        let mut forge = Forge::of(3);
+        let mut request = forge.request(1, b"one");
+        // The same request, with another body put under it.
+        request.body = (*b"won").into();
+        let entry = forge.append(0, &request);
+        assert_eq!(forge.fired(), []);
+        forge.commit(0, &entry);
+        assert_eq!(forge.fired(), [Property::NoFabrication]);
+    }
+
+    #[test]
+    fn an_execution_of_what_nobody_asked_for_is_told() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        forge.commit(0, &entry);
+        forge.apply(1, b"won");
+        assert_eq!(forge.fired(), [Property::NoFabrication]);
+    }
+}

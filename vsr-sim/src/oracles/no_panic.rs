@@ -17,3 +17,21 @@ pub(super) fn violation(facts: &Facts, who: &str, message: &str) -> Violation {
         .collect();
     facts.violation(Property::NoPanic, &place, format!("{who} panicked: {message}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn a_panic_is_named_by_its_words_and_not_by_its_numbers() {
+        let place = |message| {
+            let mut forge = Forge::of(3);
+            forge.oracles.panicked(forge.now, "r1", message);
+            assert_eq!(forge.fired(), [Property::NoPanic]);
+            forge.oracles.violation().unwrap().signature()
+        };
+        assert_eq!(place("no entry at op 17"), place("no entry at op 4"));
+        assert_ne!(place("no entry at op 17"), place("two entries at op 17"));
+    }
+}

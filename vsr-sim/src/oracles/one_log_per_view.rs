@@ -50,3 +50,59 @@ pub(super) fn check_primary(
     let message = format!("the primary of {view} is {primary}\n{by} sends a {place} in {view}");
     Some(facts.violation(Property::OneLogPerView, &format!("{place} of a backup"), message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn two_entries_at_one_place_of_one_view_are_told() {
+        let mut forge = Forge::of(3);
+        let (one, two) = (forge.request(1, b"one"), forge.request(2, b"two"));
+        let parent = forge.head();
+        forge.append(0, &one);
+        let other = forge.entry_after(0, 2, parent, &two);
+        forge.prepare(0, &other, 1);
+        assert_eq!(forge.fired(), [Property::OneLogPerView]);
+    }
+
+    #[test]
+    fn a_promise_that_speaks_of_another_log_of_its_log_view_is_told() {
+        let mut forge = Forge::of(3);
+        let (one, two) = (forge.request(1, b"one"), forge.request(2, b"two"));
+        let (first, parent) = (std::sync::Arc::clone(&forge.log[0]), forge.head());
+        let entry = forge.next(0, &one);
+        forge.prepare(0, &entry, 1);
+        let other = forge.entry_after(0, 2, parent, &two);
+        forge.store(2, &other);
+        forge.promise(2, 1, 0);
+        forge.do_view_change(2, 1, 0, &[&first, &other]);
+        assert_eq!(forge.fired(), [Property::OneLogPerView]);
+    }
+
+    #[test]
+    fn a_backup_that_leads_is_told() {
+        let mut forge = Forge::of(3);
+        let entry = forge.complete(1, b"one");
+        let commit = vsr_core::message::Commit {
+            commit: entry.header().op,
+            checksum: entry.header().checksum,
+            sent_at: vsr_core::time::Instant::ZERO,
+        };
+        forge.say(2, 0, vsr_core::message::Command::Commit(commit));
+        assert_eq!(forge.fired(), [Property::OneLogPerView]);
+    }
+
+    #[test]
+    fn views_may_differ_in_what_was_never_committed() {
+        let mut forge = Forge::of(3);
+        let (one, two) = (forge.request(1, b"one"), forge.request(2, b"two"));
+        let parent = forge.head();
+        forge.append(0, &one);
+        let other = forge.entry_after(1, 2, parent, &two);
+        forge.promise(1, 1, 1);
+        forge.prepare(1, &other, 1);
+        assert_eq!(forge.fired(), []);
+    }
+}

@@ -33,3 +33,47 @@ pub(super) fn broken(facts: &Facts, held: &Held, claim: &Claim) -> Violation {
     );
     facts.violation(Property::QuorumDurable, claim.how.name(), message)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn a_commit_before_a_quorum_has_it_on_disk_is_told() {
+        for (count, enough) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (7, 4)] {
+            for holders in 0..=count {
+                let mut forge = Forge::of(count);
+                let request = forge.request(1, b"one");
+                let entry = forge.next(0, &request);
+                forge.prepare(0, &entry, 1);
+                for replica in 0..holders {
+                    forge.store(replica, &entry);
+                }
+                forge.commit(0, &entry);
+                let expected: &[Property] =
+                    if holders < enough { &[Property::QuorumDurable] } else { &[] };
+                assert_eq!(forge.fired(), expected, "{holders} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_or_an_execution_is_a_commit_too() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.store(0, &entry);
+        let mut other = Forge::of(3);
+        other.request(1, b"one");
+        other.prepare(0, &entry, 1);
+        other.store(0, &entry);
+
+        forge.reply(0, 0, &entry, b"one");
+        assert_eq!(forge.fired(), [Property::QuorumDurable]);
+        other.apply(0, b"one");
+        assert_eq!(other.fired(), [Property::QuorumDurable]);
+        // An oracle that waited for the heartbeat would miss a primary that answers and dies.
+    }
+}

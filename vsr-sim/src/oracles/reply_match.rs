@@ -74,3 +74,53 @@ pub(super) fn broken_before(facts: &Facts, header: &Header, reply: Checksum) -> 
     );
     facts.violation(Property::ReplyMatch, "result", message)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn a_reply_that_is_not_what_execution_gave_is_told() {
+        let mut forge = Forge::of(3);
+        let entry = forge.complete(1, b"one");
+        assert_eq!(forge.fired(), [], "the right one");
+        forge.reply(0, 0, &entry, b"won");
+        assert_eq!(forge.fired(), [Property::ReplyMatch]);
+    }
+
+    #[test]
+    fn a_reply_may_leave_before_its_execution_is_seen_but_must_agree_with_it() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        forge.reply(0, 0, &entry, b"won");
+        assert_eq!(forge.fired(), []);
+        forge.apply(0, b"one");
+        assert_eq!(forge.fired(), [Property::ReplyMatch]);
+    }
+
+    #[test]
+    fn a_reply_that_names_the_place_of_another_request_is_told() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        let last = forge.complete(2, b"two");
+        let mut reply = forge.reply_to(0, 0, &last, b"two");
+        reply.op = forge.log[1].header().op;
+        forge.send_reply(reply);
+        assert_eq!(forge.fired(), [Property::ReplyMatch]);
+    }
+
+    #[test]
+    fn a_reply_may_come_again_from_another_replica_in_a_later_view() {
+        let mut forge = Forge::of(3);
+        let entry = forge.complete(1, b"one");
+        forge.promise(1, 1, 1);
+        forge.reply(1, 1, &entry, b"one");
+        assert_eq!(forge.fired(), []);
+        let mut reply = forge.reply_to(1, 1, &entry, b"one");
+        reply.checksum = vsr_core::checksum::Checksum::ZERO;
+        forge.send_reply(reply);
+        assert_eq!(forge.fired(), [Property::ReplyMatch]);
+    }
+}

@@ -82,3 +82,57 @@ pub(super) const fn is_from_normal(command: &Command) -> bool {
         | Command::Forward(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::disk::Resolution;
+    use crate::oracles::forge::Forge;
+    use crate::oracles::forge::r;
+    use crate::oracles::judge::DiskBytes;
+    use crate::oracles::violation::Property;
+    use vsr_core::io::Zone;
+    use vsr_core::message::Command;
+
+    #[test]
+    fn a_view_that_is_not_on_disk_must_not_be_spoken_for() {
+        let mut forge = Forge::of(3);
+        forge.say(2, 1, Command::StartViewChange);
+        assert_eq!(forge.fired(), [Property::ViewMonotone]);
+
+        let mut forge = Forge::of(3);
+        forge.promise(2, 1, 0);
+        forge.say(2, 1, Command::StartViewChange);
+        assert_eq!(forge.fired(), []);
+    }
+
+    #[test]
+    fn nobody_is_normal_before_the_log_of_the_view_is_on_disk() {
+        let mut forge = Forge::of(3);
+        let first = std::sync::Arc::clone(&forge.log[0]);
+        forge.promise(1, 1, 0);
+        forge.start_view(1, 1, &[&first], 1);
+        assert_eq!(forge.fired(), [Property::ViewMonotone]);
+    }
+
+    #[test]
+    fn a_disk_that_goes_back_is_told() {
+        let mut forge = Forge::of(3);
+        forge.promise(1, 3, 2);
+        forge.promise(1, 3, 3);
+        assert_eq!(forge.fired(), []);
+        forge.promise(1, 3, 2);
+        assert_eq!(forge.fired(), [Property::ViewMonotone]);
+    }
+
+    #[test]
+    fn a_crash_that_leaves_no_copy_of_a_promise_is_told() {
+        let mut forge = Forge::of(3);
+        forge.promise(1, 3, 2);
+        let bytes = &[7; 64];
+        let found = DiskBytes { replica: r(1), zone: Zone::Superblock, offset: 0, bytes };
+        forge.oracles.crashed(forge.now, r(1), 1);
+        forge.oracles.write_resolved(forge.now, &found, Resolution::Torn { new: 1, old: 1 });
+        assert_eq!(forge.fired(), [Property::ViewMonotone]);
+        // All copies written at once would make this possible.
+    }
+}

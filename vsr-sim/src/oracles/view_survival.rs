@@ -72,3 +72,55 @@ fn broken(
     );
     facts.violation(Property::ViewSurvival, place, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    #[test]
+    fn a_new_view_without_a_committed_operation_is_told() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        let first = std::sync::Arc::clone(&forge.log[0]);
+        forge.promise(1, 1, 1);
+        forge.start_view(1, 1, &[&first], 1);
+        assert_eq!(forge.fired(), [Property::ViewSurvival]);
+    }
+
+    #[test]
+    fn a_new_view_with_another_operation_in_its_place_is_told() {
+        let mut forge = Forge::of(3);
+        let entry = forge.complete(1, b"one");
+        let request = forge.request(2, b"two");
+        let other = forge.entry_after(0, 2, entry.header().parent, &request);
+        let first = std::sync::Arc::clone(&forge.log[0]);
+        forge.promise(1, 1, 1);
+        forge.start_view(1, 1, &[&first, &other], 1);
+        assert_eq!(forge.fired(), [Property::ViewSurvival]);
+    }
+
+    #[test]
+    fn a_commit_that_a_started_view_lacks_is_told_from_the_other_side() {
+        let mut forge = Forge::of(3);
+        let (one, two) = (forge.request(1, b"one"), forge.request(2, b"two"));
+        let parent = forge.head();
+        let entry = forge.append(0, &one);
+        let other = forge.entry_after(1, 2, parent, &two);
+        forge.promise(1, 1, 1);
+        forge.prepare(1, &other, 1);
+        assert_eq!(forge.fired(), []);
+        forge.commit(0, &entry);
+        assert_eq!(forge.fired(), [Property::ViewSurvival]);
+    }
+
+    #[test]
+    fn a_backup_that_tells_of_its_view_may_be_behind_in_it() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        let first = std::sync::Arc::clone(&forge.log[0]);
+        // Normal in view 0, and without the operation that view 0 has committed since.
+        forge.start_view(2, 0, &[&first], 1);
+        assert_eq!(forge.fired(), []);
+    }
+}

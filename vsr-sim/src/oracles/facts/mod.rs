@@ -43,7 +43,7 @@ pub(super) struct ReplicaFacts {
     pub(super) booted_at: Time,
     /// Whether this incarnation has said anything.
     pub(super) has_spoken: bool,
-    /// The view of the last message that only a normal replica sends, in this incarnation.
+    /// The view of the last message that only a normal replica sends, in this incarnation and phase.
     pub(super) normal_view: Option<ViewNumber>,
 }
 

@@ -73,3 +73,132 @@ pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Violation> {
     let property = if phase.is_idle { Property::IdleConverge } else { Property::CatchUp };
     Some(facts.violation(phase.named(facts, property), place.unwrap_or_default(), message))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::time::Span;
+    use crate::oracles::forge::{Forge, r};
+    use crate::oracles::liveness::Environment;
+    use crate::oracles::violation::Property;
+    use vsr_core::quorum::ReplicaSet;
+
+    const ENVIRONMENT: Environment = Environment {
+        packet_delay: Span::from_ms(5),
+        write_latency: Span::from_ms(1),
+        read_latency: Span::from_ms(1),
+        clock_slow_ppm: 0,
+        clients: 1,
+        operations: 10,
+    };
+
+    fn core(members: &[u8]) -> ReplicaSet {
+        let mut core = ReplicaSet::EMPTY;
+        for member in members {
+            core.insert(r(*member));
+        }
+        core
+    }
+
+    /// As much time as the phase may take, and a little more.
+    fn overdue(forge: &mut Forge) {
+        forge.now = forge.oracles.phase_ends().unwrap().plus(Span::from_ms(1));
+        forge.oracles.check_overdue(forge.now);
+    }
+
+    /// The core speaks as normal replicas of a view do.
+    fn heartbeat(forge: &mut Forge, view: u64, members: &[u8]) {
+        let last = std::sync::Arc::clone(forge.log.last().unwrap());
+        for member in members {
+            if forge.configuration.primary(vsr_core::number::ViewNumber::new(view)) == r(*member) {
+                forge.commit(view, &last);
+            } else {
+                let sent_at = vsr_core::time::Instant::ZERO;
+                let ok = vsr_core::message::CommitOk { sent_at };
+                forge.say(*member, view, vsr_core::message::Command::CommitOk(ok));
+            }
+        }
+    }
+
+    /// r2 has been away, and lacks the last operation; everything else is as it should be.
+    fn behind() -> Forge {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        for replica in [0, 1] {
+            forge.store(replica, &entry);
+        }
+        forge.apply(0, b"one");
+        forge.apply(1, b"one");
+        forge.reply(0, 0, &entry, b"one");
+        forge
+    }
+
+    #[test]
+    fn a_replica_of_the_core_that_does_not_catch_up_is_told() {
+        let mut forge = behind();
+        forge.oracles.begin_liveness(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), [Property::CatchUp]);
+
+        let mut forge = behind();
+        forge.oracles.begin_liveness(forge.now, core(&[0, 1]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1]);
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), [], "nobody waits for who is outside the core");
+    }
+
+    #[test]
+    fn without_traffic_it_has_a_name_of_its_own() {
+        let mut forge = behind();
+        forge.oracles.begin_idle(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), [Property::IdleConverge]);
+    }
+
+    #[test]
+    fn after_all_were_down_it_has_a_name_of_its_own() {
+        let mut forge = behind();
+        for replica in 0..3 {
+            forge.oracles.crashed(forge.now, r(replica), 0);
+        }
+        forge.wait(Span::from_ms(1));
+        for replica in 0..3 {
+            forge.oracles.booted(forge.now, r(replica));
+        }
+        forge.oracles.begin_liveness(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), [Property::FullRestart]);
+    }
+
+    #[test]
+    fn an_operation_that_stays_undecided_is_told() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        let request = forge.request(2, b"two");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 2);
+        forge.oracles.client_gone(forge.now, crate::oracles::forge::CLIENT);
+        forge.log.pop();
+        forge.oracles.begin_idle(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), [Property::IdleConverge]);
+    }
+
+    #[test]
+    fn who_has_executed_everything_is_left_alone() {
+        let mut forge = Forge::of(3);
+        forge.complete(1, b"one");
+        forge.restart(1);
+        forge.apply(1, b"one");
+        forge.oracles.begin_idle(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        assert!(forge.oracles.is_settled());
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), []);
+    }
+}

@@ -50,3 +50,84 @@ fn log_text(facts: &Facts, client: ClientId) -> String {
     );
     format!("\nthe log of {view} ends at {head}, committed is {}{last}", facts.log.commit())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::time::Span;
+    use crate::oracles::forge::{Forge, r};
+    use crate::oracles::liveness::Environment;
+    use crate::oracles::violation::Property;
+    use vsr_core::quorum::ReplicaSet;
+
+    const ENVIRONMENT: Environment = Environment {
+        packet_delay: Span::from_ms(5),
+        write_latency: Span::from_ms(1),
+        read_latency: Span::from_ms(1),
+        clock_slow_ppm: 0,
+        clients: 1,
+        operations: 10,
+    };
+
+    fn core(members: &[u8]) -> ReplicaSet {
+        let mut core = ReplicaSet::EMPTY;
+        for member in members {
+            core.insert(r(*member));
+        }
+        core
+    }
+
+    /// As much time as the phase may take, and a little more.
+    fn overdue(forge: &mut Forge) {
+        forge.now = forge.oracles.phase_ends().unwrap().plus(Span::from_ms(1));
+        forge.oracles.check_overdue(forge.now);
+    }
+
+    /// The core speaks as normal replicas of a view do.
+    fn heartbeat(forge: &mut Forge, view: u64, members: &[u8]) {
+        let last = std::sync::Arc::clone(forge.log.last().unwrap());
+        for member in members {
+            if forge.configuration.primary(vsr_core::number::ViewNumber::new(view)) == r(*member) {
+                forge.commit(view, &last);
+            } else {
+                let sent_at = vsr_core::time::Instant::ZERO;
+                let ok = vsr_core::message::CommitOk { sent_at };
+                forge.say(*member, view, vsr_core::message::Command::CommitOk(ok));
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_not_answered_in_time_is_told() {
+        let mut forge = Forge::of(3);
+        forge.oracles.begin_liveness(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        forge.request(1, b"one");
+        assert!(!forge.oracles.is_settled());
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), [Property::RequestCompletes]);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_client_that_is_gone_or_asked_just_now() {
+        let mut forge = Forge::of(3);
+        forge.oracles.begin_liveness(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        forge.request(1, b"one");
+        forge.oracles.client_gone(forge.now, crate::oracles::forge::CLIENT);
+        forge.wait(forge.oracles.phase_ends().unwrap().since(forge.now));
+        forge.request(2, b"two");
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), []);
+    }
+
+    #[test]
+    fn an_answer_in_time_is_an_answer() {
+        let mut forge = Forge::of(3);
+        forge.oracles.begin_liveness(forge.now, core(&[0, 1, 2]), &ENVIRONMENT);
+        forge.complete(1, b"one");
+        heartbeat(&mut forge, 0, &[0, 1, 2]);
+        assert!(forge.oracles.is_settled());
+        overdue(&mut forge);
+        assert_eq!(forge.fired(), []);
+    }
+}
