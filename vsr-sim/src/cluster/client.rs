@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use vsr_core::client::{Client, ClientEffect, ClientEffects, ClientInput};
 use vsr_core::configuration::Configuration;
-use vsr_core::number::ClientId;
 use vsr_core::time::{Duration, Instant};
 use vsr_core::wire::Frame;
 
@@ -78,12 +77,6 @@ impl ClientNode {
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.open.is_none() && self.next >= self.until && self.requests.is_empty()
-    }
-
-    /// The identity that it has now.
-    #[must_use]
-    pub const fn id(&self) -> ClientId {
-        self.client.id()
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -1,4 +1,4 @@
-//! Watches a cluster: tells the oracles what the world saw, writes down what clients see, and samples the wire.
+//! Watches a cluster: lets the oracles see it, writes down what clients see, and samples the wire.
 
 use vsr_core::configuration::Configuration;
 use vsr_core::io::{Event as ReplicaEvent, Halt, Status, Zone};
@@ -9,13 +9,12 @@ use super::event::{ClientEvent, Event};
 use super::history::{Chronicle, ChronicleError};
 use super::key_value::KeyValue;
 use super::node::{Node, replica_at};
-use super::replica::zone_at;
 use crate::engine::disk::{Disk, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
-use crate::oracles::{Delivery, DiskBytes, Kind, Oracles, Violation};
+use crate::oracles::{DiskBytes, Kind, Oracles, Violation, Witness};
 use crate::report::words;
 use crate::scenario::outcome::{Finding, FindingKind};
 
@@ -38,7 +37,7 @@ struct ClientSeen {
 #[derive(Debug)]
 pub struct Monitor {
     configuration: Configuration,
-    oracles: Oracles<KeyValue>,
+    witness: Witness,
     clients: Vec<ClientSeen>,
     processes: u64,
     chronicle: Chronicle,
@@ -47,8 +46,6 @@ pub struct Monitor {
     view_max: ViewNumber,
     view_changes: u64,
     requests: u64,
-    /// By node: writes handed to the disk and not over.
-    writes_under_way: Vec<usize>,
     sent: u64,
     bytes: Vec<u8>,
 }
@@ -59,7 +56,7 @@ impl Monitor {
     pub fn new(configuration: &Configuration, client_count: u8) -> Self {
         let mut monitor = Self {
             configuration: *configuration,
-            oracles: Oracles::new(configuration),
+            witness: Witness::new(configuration),
             clients: Vec::new(),
             processes: 0,
             chronicle: Chronicle::default(),
@@ -68,7 +65,6 @@ impl Monitor {
             view_max: ViewNumber::ZERO,
             view_changes: 0,
             requests: 0,
-            writes_under_way: Vec::new(),
             sent: 0,
             bytes: Vec::new(),
         };
@@ -79,7 +75,7 @@ impl Monitor {
     /// As [`Self::new`], with the memory of a run that is over.
     pub fn reset(&mut self, configuration: &Configuration, client_count: u8) {
         self.configuration = *configuration;
-        self.oracles.reset(configuration);
+        self.witness.reset(configuration);
         self.clients.clear();
         self.clients.resize(client_count.into(), ClientSeen::default());
         self.processes = 0;
@@ -89,20 +85,19 @@ impl Monitor {
         self.view_max = ViewNumber::ZERO;
         self.view_changes = 0;
         self.requests = 0;
-        self.writes_under_way.clear();
-        self.writes_under_way.resize(usize::from(configuration.replica_count + client_count), 0);
         self.sent = 0;
     }
 
     /// These bytes were on a disk before the run began.
     pub fn formatted(&mut self, replica: ReplicaIndex, zone: Zone, offset: u64, bytes: &[u8]) {
-        self.oracles.write_completed(Time::ZERO, &DiskBytes { replica, zone, offset, bytes });
+        let written = DiskBytes { replica, zone, offset, bytes };
+        self.witness.oracles_mut().write_completed(Time::ZERO, &written);
     }
 
     /// The first violation.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
-        self.oracles.violation().map(finding_of).or_else(|| self.finding.as_deref().cloned())
+        self.oracles().violation().map(finding_of).or_else(|| self.finding.as_deref().cloned())
     }
 
     /// Says what is violated, unless something was before.
@@ -113,12 +108,12 @@ impl Monitor {
     /// The oracles.
     #[must_use]
     pub const fn oracles(&self) -> &Oracles<KeyValue> {
-        &self.oracles
+        self.witness.oracles()
     }
 
     /// The oracles, to be told what only the driver knows.
     pub const fn oracles_mut(&mut self) -> &mut Oracles<KeyValue> {
-        &mut self.oracles
+        self.witness.oracles_mut()
     }
 
     /// The first replica that halted, and why.
@@ -265,7 +260,7 @@ fn chronicle_finding(now: Time, who: &str, error: &ChronicleError) -> Finding {
 
 impl Observer<Node> for Monitor {
     fn packet_sent(&mut self, now: Time, packet: &Packet<Frame>) {
-        self.oracles.frame_sent(now, &packet.message);
+        self.witness.packet_sent(now, packet);
         self.sent += 1;
         if self.sent <= WIRE_FIRST || self.sent.is_multiple_of(WIRE_SAMPLE) {
             self.sample_wire(now, packet);
@@ -273,51 +268,29 @@ impl Observer<Node> for Monitor {
     }
 
     fn packet_delivered(&mut self, now: Time, packet: &Packet<Frame>) {
-        let to = replica_at(&self.configuration, packet.name.to);
-        let delivery = Delivery { to, sent: packet.sent, is_copy: packet.copy > 0 };
-        self.oracles.frame_delivered(now, &packet.message, &delivery);
+        self.witness.packet_delivered(now, packet);
     }
 
-    fn write_started(&mut self, _: Time, write: &Write, _: &Disk) {
-        self.writes_under_way[write.node.index()] += 1;
+    fn write_started(&mut self, now: Time, write: &Write, disk: &Disk) {
+        self.witness.write_started(now, write, disk);
     }
 
-    fn write_completed(&mut self, now: Time, write: &Write, _: &Disk) {
-        self.writes_under_way[write.node.index()] -= 1;
-        let Some(replica) = replica_at(&self.configuration, write.node) else { return };
-        let zone = zone_at(write.zone);
-        let (offset, bytes) = (write.offset, write.bytes.as_slice());
-        self.oracles.write_completed(now, &DiskBytes { replica, zone, offset, bytes });
+    fn write_completed(&mut self, now: Time, write: &Write, disk: &Disk) {
+        self.witness.write_completed(now, write, disk);
     }
 
     fn write_resolved(&mut self, now: Time, write: &Write, how: Resolution, disk: &Disk) {
-        self.writes_under_way[write.node.index()] -= 1;
-        let Some(replica) = replica_at(&self.configuration, write.node) else { return };
-        let zone = zone_at(write.zone);
-        let record = self.oracles.record(zone, write.offset);
-        let size = usize::try_from(record.end - record.start).expect("a record fits in memory");
-        self.bytes.clear();
-        self.bytes.resize(size, 0);
-        disk.read(write.node, write.zone, record.start, &mut self.bytes);
-        let found = DiskBytes { replica, zone, offset: record.start, bytes: &self.bytes };
-        self.oracles.write_resolved(now, &found, how);
+        self.witness.write_resolved(now, write, how, disk);
     }
 
     fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &Node) {
-        match (replica_at(&self.configuration, node), process) {
-            (Some(replica), _) => {
-                self.oracles.crashed(now, replica, self.writes_under_way[node.index()]);
-            }
-            (None, Node::Client(client)) => self.oracles.client_gone(now, client.id()),
-            (None, Node::Replica(_)) => unreachable!("replicas come before clients"),
-        }
+        self.witness.node_crashed(now, node, process);
     }
 
     fn node_booted(&mut self, now: Time, node: NodeIndex, incarnation: Incarnation) {
-        match replica_at(&self.configuration, node) {
-            None => self.next_process(node),
-            Some(replica) if incarnation != Incarnation::FIRST => self.oracles.booted(now, replica),
-            Some(_) => {}
+        self.witness.node_booted(now, node, incarnation);
+        if replica_at(&self.configuration, node).is_none() {
+            self.next_process(node);
         }
     }
 
@@ -328,15 +301,11 @@ impl Observer<Node> for Monitor {
         }
     }
 
-    fn after_step(&mut self, now: Time, _: NodeIndex, process: &Node) {
-        let Some(replica) = process.replica() else { return };
-        let (me, oracles) = (replica.replica().me(), &mut self.oracles);
-        replica.replica().state_machine().collect(|applied| {
-            oracles.applied(now, me, applied.operation, applied.reply, applied.digest);
-        });
+    fn after_step(&mut self, now: Time, node: NodeIndex, process: &Node) {
+        self.witness.after_step(now, node, process);
     }
 
     fn stops(&self) -> bool {
-        self.finding.is_some() || self.oracles.violation().is_some()
+        self.finding.is_some() || self.witness.stops()
     }
 }

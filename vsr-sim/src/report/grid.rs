@@ -254,8 +254,8 @@ impl Listener for Grid {
         self.flush();
     }
 
-    fn phase_begins(&mut self, now: Time, phase: &str) {
-        self.pending.push((now, format!("{phase}: faults have stopped")));
+    fn phase_begins(&mut self, now: Time, words: &str) {
+        self.pending.push((now, words.to_owned()));
         self.flush();
     }
 }

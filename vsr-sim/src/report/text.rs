@@ -7,7 +7,9 @@ use super::json::signature;
 use super::words::{count, time};
 use crate::campaign::sweep::Summary;
 use crate::engine::time::{Span, Time};
-use crate::scenario::outcome::{Finding, Outcome, Verdict};
+use crate::faults::Fault;
+use crate::oracles::{Exposure, Moment};
+use crate::scenario::outcome::{FaultCounts, Finding, Outcome, Verdict};
 
 /// A span of wall time, in the unit that suits it.
 #[must_use]
@@ -65,15 +67,40 @@ fn passed(outcome: &Outcome, wall_ns: u64) -> String {
         count(dropped),
         count(counters.duplicated)
     ));
-    line(format!(
-        "  faults     {} crashes, {} of them with a write in flight; {} writes torn",
-        count(counters.crashes),
-        count(counters.crashes_while_writing),
-        count(counters.writes_torn)
-    ));
+    line(format!("  faults     {}", fault_counts(&outcome.faults)));
+    let crashes = outcome.exposure.of(Moment::Crash);
+    if crashes > 0 {
+        line(format!(
+            "  crashes    {} of replicas, {} at work, {} with a write in flight; {} writes torn",
+            count(crashes),
+            count(outcome.exposure.of(Moment::CrashAtWork)),
+            count(outcome.exposure.of(Moment::CrashWithWriteInFlight)),
+            count(outcome.exposure.of(Moment::WriteTorn))
+        ));
+    }
     line(format!("  views      {} view changes", count(outcome.view_changes)));
     line(format!("  trace      {:032x}", outcome.trace_hash));
     text
+}
+
+/// Faults by name, those that were done.
+fn fault_counts(faults: &FaultCounts) -> String {
+    let done: Vec<String> = Fault::NAMES
+        .iter()
+        .zip(faults)
+        .filter(|(_, times)| **times > 0)
+        .map(|(name, times)| format!("{name} {}", count(*times)))
+        .collect();
+    if done.is_empty() { "none: a calm seed".to_owned() } else { done.join(" · ") }
+}
+
+/// Moments by name, those that were met.
+fn moment_counts(exposure: &Exposure) -> Vec<String> {
+    exposure
+        .iter()
+        .filter(|(_, times)| *times > 0)
+        .map(|(moment, times)| format!("{} {}", moment.name(), count(times)))
+        .collect()
 }
 
 /// What led to a failure and how to come back to it.
@@ -189,6 +216,20 @@ pub fn sweep(summary: &Summary, wall_ns: u64, jobs: usize) -> String {
         count(summary.failed),
         count(summary.unknown)
     ));
+    line(format!("  faults         {}", fault_counts(&summary.faults)));
+    for (place, moments) in moment_counts(&summary.exposure).chunks(4).enumerate() {
+        let label = if place == 0 { "met" } else { "" };
+        line(format!("  {label:<15}{}", moments.join(" · ")));
+    }
+    let never: Vec<&str> = summary
+        .exposure
+        .iter()
+        .filter(|(_, times)| *times == 0)
+        .map(|(moment, _)| moment.name())
+        .collect();
+    if !never.is_empty() {
+        line(format!("  never met      {}", never.join(" · ")));
+    }
     if let Some((seed, ns)) = summary.slowest {
         line(format!("  slowest        seed {} {}", seed.number(), wall(ns)));
     }

@@ -16,9 +16,9 @@ pub trait Listener: Observer<Node> {
         let _ = (now, fault);
     }
 
-    /// The run has come to its next phase.
-    fn phase_begins(&mut self, now: Time, phase: &str) {
-        let _ = (now, phase);
+    /// The run has come to its next phase: in words, what is over.
+    fn phase_begins(&mut self, now: Time, words: &str) {
+        let _ = (now, words);
     }
 }
 

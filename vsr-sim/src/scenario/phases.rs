@@ -162,9 +162,9 @@ impl<'a, T: Listener> Run<'a, T> {
         self.world.observer_mut().1.fault_ends(now, &self.scenario.steps[step].action);
     }
 
-    fn begin_phase(&mut self, phase: &str) {
+    fn begin_phase(&mut self, words: &str) {
         let now = self.world.now();
-        self.world.observer_mut().1.phase_begins(now, phase);
+        self.world.observer_mut().1.phase_begins(now, words);
     }
 
     /// Clients ask and faults happen, until the clients are done or the time is up.
@@ -262,7 +262,7 @@ impl<'a, T: Listener> Run<'a, T> {
 
     /// Outstanding requests and some new ones must be answered, and the core come together.
     fn liveness(&mut self) -> Result<(), Ended> {
-        self.begin_phase("liveness");
+        self.begin_phase("faults have stopped");
         let (now, core, environment) = (self.world.now(), self.core_replicas(), self.environment());
         self.monitor_mut().oracles_mut().begin_liveness(now, core, &environment);
         let late = if self.scenario.workload.is_some() { LATE_REQUESTS } else { 0 };
@@ -284,7 +284,7 @@ impl<'a, T: Listener> Run<'a, T> {
 
     /// No traffic of clients at all: the core must come to one log, executed to its end, and stay in its view.
     fn idle(&mut self) -> Result<(), Ended> {
-        self.begin_phase("idle");
+        self.begin_phase("clients have stopped");
         let (now, core, environment) = (self.world.now(), self.core_replicas(), self.environment());
         self.monitor_mut().oracles_mut().begin_idle(now, core, &environment);
         let quiet = self.scenario.cluster.timeouts.suspect_primary.times(QUIET_TIMEOUTS);

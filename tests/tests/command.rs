@@ -1,0 +1,208 @@
+//! The `vsr-sim` command, from outside: what it prints, what it exits with, what it leaves behind.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+use std::sync::OnceLock;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// The command, built with the profile and into the folder of this test.
+fn vsr_sim() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let path = BUILT.get_or_init(|| {
+        let me = std::env::current_exe().unwrap();
+        let profile = me.parent().and_then(Path::parent).unwrap();
+        let mut build = Process::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--locked", "--package", "vsr-sim", "--bin", "vsr-sim"]);
+        build.arg("--target-dir").arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success());
+        profile.join(format!("vsr-sim{}", std::env::consts::EXE_SUFFIX))
+    });
+    Command::new(path)
+}
+
+/// Runs it in a folder of its own; gives back the exit code, stdout and stderr.
+fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = vsr_sim().current_dir(folder).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let result = run_in(folder.path(), arguments);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "a run that does not fail leaves nothing behind: {left:?}");
+    result
+}
+
+fn record(arguments: &[&str]) -> Value {
+    let (code, stdout, stderr) = run(arguments);
+    assert_eq!(stderr, "");
+    let last = stdout.lines().last().unwrap();
+    let record: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(record["exit_code"], code);
+    record
+}
+
+#[test]
+fn the_command_on_the_card_passes_and_says_what_it_did() {
+    let (code, stdout, stderr) = run(&["--seed", "42", "--replicas", "5"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let first = stdout.lines().next().unwrap();
+    assert!(first.starts_with("PASS  seed 42  after "), "{first}");
+    for word in ["5 replicas", "answered, history linearizable", "messages", "faults", "trace"] {
+        assert!(stdout.contains(word), "{word} is missing in:\n{stdout}");
+    }
+}
+
+#[test]
+fn a_seed_has_one_trace_hash_however_it_is_run() {
+    let run = ["--seed", "7", "--format", "json"];
+    let once = record(&run);
+    let again = record(&["run", "--seed", "0x7", "--format", "json"]);
+    assert_eq!(once["trace_hash"], again["trace_hash"]);
+    assert_eq!(once["trace_hash"].as_str().unwrap().len(), 32);
+    assert_ne!(once["trace_hash"], record(&["--seed", "8", "--format", "json"])["trace_hash"]);
+    // A grid listens, and must not be heard.
+    let (_, traced, _) =
+        run_in(Path::new("."), &["--seed", "7", "--trace", "full", "--format", "json"]);
+    let traced: Value = serde_json::from_str(traced.lines().last().unwrap()).unwrap();
+    assert_eq!(once["trace_hash"], traced["trace_hash"]);
+}
+
+#[test]
+fn a_record_of_a_run_has_its_fields() {
+    let record = record(&["--seed", "3", "--format", "json"]);
+    assert_eq!((&record["format"], &record["kind"]), (&Value::from(1), &Value::from("run")));
+    assert_eq!((&record["seed"], &record["verdict"]), (&Value::from(3), &Value::from("pass")));
+    for field in ["exit_code", "events", "messages", "requests", "virtual_ns", "wall_ns"] {
+        assert!(record[field].is_u64(), "{field}: {record}");
+    }
+}
+
+#[test]
+fn a_record_of_a_sweep_has_its_fields_and_does_not_depend_on_the_number_of_threads() {
+    let sweep = |jobs: &str| {
+        let arguments = ["sweep", "--seeds", "0..24", "--jobs", jobs, "--format", "json"];
+        let mut record = record(&arguments);
+        assert!(record.as_object_mut().unwrap().remove("wall_ns").unwrap().is_u64());
+        record
+    };
+    let alone = sweep("1");
+    assert_eq!((&alone["format"], &alone["kind"]), (&Value::from(1), &Value::from("sweep")));
+    for field in ["seeds", "passed", "failed", "unknown", "messages", "requests"] {
+        assert!(alone[field].is_u64(), "{field}: {alone}");
+    }
+    assert_eq!((&alone["seeds"], &alone["passed"]), (&Value::from(24), &Value::from(24)));
+    assert_eq!(alone["failures"], Value::Array(Vec::new()));
+    assert!(alone["faults"]["crash"].is_u64() && alone["exposure"]["crash"].is_u64());
+    assert_eq!(sweep("3"), alone);
+}
+
+#[test]
+fn a_sweep_runs_the_very_runs_of_its_seeds() {
+    let messages = |record: &Value| record["messages"].as_u64().unwrap();
+    let single: u64 = (20..23)
+        .map(|seed: u64| messages(&record(&["--seed", &seed.to_string(), "--format", "json"])))
+        .sum();
+    let swept = record(&["sweep", "--seeds", "20..23", "--format", "json"]);
+    assert_eq!(messages(&swept), single);
+}
+
+#[test]
+fn a_scenario_that_was_written_runs_as_the_seed_it_was_drawn_from() {
+    let folder = tempfile::tempdir().unwrap();
+    for seed in ["11", "12", "13"] {
+        let (code, drawn, _) = run_in(
+            folder.path(),
+            &["--seed", seed, "--write-scenario", "deep/drawn.json", "--format", "json"],
+        );
+        assert_eq!(code, 0);
+        let (code, read, _) =
+            run_in(folder.path(), &["--scenario", "deep/drawn.json", "--format", "json"]);
+        assert_eq!(code, 0);
+        let hash = |text: &str| serde_json::from_str::<Value>(text).unwrap()["trace_hash"].clone();
+        assert_eq!(hash(&drawn), hash(&read), "seed {seed}");
+    }
+    // No half-written file is left beside it.
+    assert_eq!(fs::read_dir(folder.path().join("deep")).unwrap().count(), 1);
+}
+
+#[test]
+fn bad_input_is_refused_with_one_clear_message() {
+    for (arguments, words) in [
+        (&["--seed", "1", "--replicas", "0"][..], "0 is not in 1..=7"),
+        (&["--seed", "1", "--replicas", "8"], "8 is not in 1..=7"),
+        (&["--seed", "1", "--clients", "0"], "0 is not in 1..=64"),
+        (&["--seed", "x"], "a seed is a number"),
+        (&["--seed", "-1"], "unexpected argument '-1'"),
+        (&["--seed", "18446744073709551616"], "a seed is a number"),
+        (&[], "nothing to run"),
+        (&["sweep", "--seeds", "5..5"], "the range is empty"),
+        (&["sweep", "--seeds", "6..5"], "the range is empty"),
+        (&["sweep", "--seeds", "6"], "two numbers"),
+        (&["sweep"], "--seeds"),
+        (&["--scenario", "nowhere.json"], "nowhere.json"),
+        (&["--scenario", "x.json", "--seed", "1"], "cannot be used with"),
+        (&["explode"], "unrecognized subcommand"),
+    ] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+        assert_eq!(stderr.matches("error: ").count(), 1, "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_scenario_that_is_none_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, place, words) in [
+        ("{\n  \"format\": 1,\n  \"sed\": 7\n}\n", "bad.json:3:", "unknown field `sed`"),
+        ("{ \"format\": 9 }", "bad.json:1:", "format 9"),
+        ("{\n  \"format\": 1,\n  \"cluster\": { \"replicas\": 8 } }", "bad.json:3:", "8 replicas"),
+        (
+            "{ \"format\": 1,\n \"steps\": [ { \"at\": \"1s\", \"do\": { \"crash\": { \"node\": \"r9\" } } } ] }",
+            "bad.json:2:",
+            "`r9`",
+        ),
+        ("not json", "bad.json:1:", "expected"),
+    ] {
+        fs::write(folder.path().join("bad.json"), text).unwrap();
+        let (code, stdout, stderr) = run_in(folder.path(), &["--scenario", "bad.json"]);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.contains(place) && stderr.contains(words), "{stderr}");
+    }
+}
+
+/// Three calm replicas and one client: the whole story of a run, as a person sees it.
+#[test]
+fn a_grid_tells_a_calm_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = r#"{
+        "format": 1, "seed": 5,
+        "cluster": { "replicas": 3, "clients": 1, "slots": 64 },
+        "workload": { "requests": 3, "keys": 1 }
+    }"#;
+    fs::write(folder.path().join("calm.json"), scenario).unwrap();
+    let (code, stdout, _) =
+        run_in(folder.path(), &["--scenario", "calm.json", "--trace", "grid", "--format", "json"]);
+    assert_eq!(code, 0);
+    let grid: Vec<&str> = stdout.lines().filter(|line| !line.starts_with('{')).collect();
+    insta::with_settings!({
+        description => "Three calm replicas and one client",
+        omit_expression => true,
+        prepend_module_to_snapshot => false,
+        snapshot_path => "../snapshots",
+    }, {
+        insta::assert_snapshot!("calm-run-as-a-grid", grid.join("\n"));
+    });
+}
