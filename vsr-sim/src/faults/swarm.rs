@@ -29,6 +29,10 @@ pub struct Shape<'a> {
     pub timeout: Span,
     /// What steps may wait to see. The subject of each should be a server.
     pub cues: &'a [Cue<'a>],
+    /// What is seen when one server takes over from another: the moments between two leaders. May be empty.
+    pub turns: &'a [Cue<'a>],
+    /// The word for the server that leads.
+    pub leader: &'a str,
     /// The names of kinds of messages that are worth holding back, and how often each is to be.
     pub holds: &'a [(u32, &'a str)],
     /// The zones of a disk: the names whose writes are worth waiting for, and how often each is to be.
@@ -68,6 +72,7 @@ enum Move {
     CrashRow,
     CrashAgain,
     CrashBehindPartition,
+    Handover,
     HoldOverCrash,
     PowerLoss,
     ClientCrash,
@@ -83,12 +88,13 @@ enum Move {
     Pause,
 }
 
-const MOVES: [(u32, Move); 18] = [
+const MOVES: [(u32, Move); 19] = [
     (8, Move::Crash),
     (8, Move::CrashWhileWriting),
     (4, Move::CrashRow),
     (4, Move::CrashAgain),
     (4, Move::CrashBehindPartition),
+    (8, Move::Handover),
     (5, Move::HoldOverCrash),
     (4, Move::PowerLoss),
     (3, Move::ClientCrash),
@@ -122,7 +128,8 @@ pub fn draw_plan(seed: Seed, shape: &Shape<'_>) -> Plan<Fault> {
 const LIKELY_PPM: u32 = 600_000;
 const EVEN_PPM: u32 = 500_000;
 const CALM_PPM: u32 = 40_000;
-const MOVES_MAX: u64 = 24;
+const MOVES_MIN: u64 = 3;
+const MOVES_MAX: u64 = 40;
 
 fn draw_links(stream: &mut Stream, shape: &Shape<'_>) -> LinkRates {
     let timeout = shape.timeout.as_ns();
@@ -182,10 +189,13 @@ impl Artist<'_> {
         if self.shape.clients.is_empty() {
             moves.retain(|(_, one)| !matches!(one, Move::ClientCrash | Move::IsolateClient));
         }
+        if self.shape.turns.is_empty() {
+            moves.retain(|(_, one)| *one != Move::Handover);
+        }
         if moves.is_empty() {
             moves.push((1, Move::Crash));
         }
-        for _ in 0..self.stream.magnitude(1, MOVES_MAX) {
+        for _ in 0..self.stream.magnitude(MOVES_MIN, MOVES_MAX) {
             let one = *self.stream.pick_weighted(&moves);
             self.draw_move(one);
         }
@@ -199,6 +209,7 @@ impl Artist<'_> {
             Move::CrashRow => self.crash_row(),
             Move::CrashAgain => self.crash_again(),
             Move::CrashBehindPartition => self.crash_behind_partition(),
+            Move::Handover => self.handover(),
             Move::HoldOverCrash => self.hold_over_crash(),
             Move::PowerLoss => self.power_loss(),
             Move::ClientCrash => {
@@ -287,6 +298,40 @@ impl Artist<'_> {
         let lasts = self.lasts();
         let step = Step::after(Span::from_ns(gap), Fault::Crash { node });
         self.push(step, lasts, "and another one is gone");
+    }
+
+    /// The leader is out of its peers' reach, though not of its clients'; it comes back at the very moment at which its
+    /// successor has begun to work, and that is the moment at which the successor goes. Once, or several times in a row:
+    /// what each leader did alone then meets what the others did.
+    fn handover(&mut self) {
+        for turn in 0..self.stream.within(1, 3) {
+            let leader = Selector::new(self.shape.leader);
+            let peers = Selector::new(self.shape.all_servers);
+            let back = self.turn();
+            let away = Fault::Cut { from: leader.clone(), to: peers.clone() };
+            let first = if turn == 0 {
+                self.triggered(away)
+            } else {
+                let gap = self.stream.magnitude(1_000, self.shape.timeout.as_ns());
+                Step::after(Span::from_ns(gap), away)
+            };
+            self.push(first, Lasts::Until(back.clone()), "the leader does not reach its peers");
+            let deaf = Fault::Cut { from: peers, to: leader };
+            let deaf = Step::after(Span::ZERO, deaf);
+            self.push(deaf, Lasts::Until(back.clone()), "nor they it");
+            let mut gone = Step::after(Span::ZERO, Fault::Crash { node: Selector::subject() });
+            gone.on = Some(back);
+            let lasts = self.lasts();
+            self.push(gone, lasts, "its successor is gone as soon as it leads");
+        }
+    }
+
+    /// A moment between two leaders.
+    fn turn(&mut self) -> On {
+        let turns: Vec<(u32, Cue<'_>)> =
+            self.shape.turns.iter().map(|cue| (cue.weight, *cue)).collect();
+        let cue = *self.stream.pick_weighted(&turns);
+        On { nth: self.nth(cue.times), ..On::first(cue.moment, cue.kind) }
     }
 
     /// What a server has said arrives only after it, or somebody else, was gone and is back.

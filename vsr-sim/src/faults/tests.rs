@@ -206,6 +206,8 @@ const SHAPE: Shape<'_> = Shape {
     all_servers: "all",
     span: Span::from_ms(500),
     timeout: Span::from_ms(20),
+    turns: &[],
+    leader: "n0",
     cues: &[
         Cue { weight: 3, moment: MomentName::Event, kind: "Settled", times: 100 },
         Cue { weight: 2, moment: MomentName::Sent, kind: "Value", times: 500 },

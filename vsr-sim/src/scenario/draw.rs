@@ -136,6 +136,21 @@ const fn cues(requests: u32, replicas: u8) -> [Cue<'static>; 14] {
     ]
 }
 
+/// What is seen when a new primary begins: from its choice of a log to its first commits.
+const TURNS: [Cue<'static>; 6] = {
+    const fn cue(weight: u32, moment: MomentName, kind: &str, times: u32) -> Cue<'_> {
+        Cue { weight, moment, kind, times }
+    }
+    [
+        cue(2, MomentName::Event, "LogChosen", 1),
+        cue(2, MomentName::Sent, "StartView", 6),
+        cue(2, MomentName::Delivered, "StartView", 4),
+        cue(4, MomentName::Event, "Prepared", 10),
+        cue(4, MomentName::Sent, "Reply", 4),
+        cue(2, MomentName::Event, "Committed", 10),
+    ]
+};
+
 fn draw_swarm(seed: Seed, cluster: &Cluster, workload: &Workload, duration: Span) -> Swarm {
     let cues = cues(workload.requests, cluster.replicas);
     draw(
@@ -148,6 +163,8 @@ fn draw_swarm(seed: Seed, cluster: &Cluster, workload: &Workload, duration: Span
             span: duration,
             timeout: cluster.timeouts.suspect_primary,
             cues: &cues,
+            turns: &TURNS,
+            leader: "primary",
             holds: &HOLDS,
             zones: &ZONES,
         },
@@ -179,7 +196,7 @@ fn draw_workload(stream: &mut Stream) -> Workload {
         delete: weight(1),
         swap: weight(4),
     };
-    let think_max = Span::from_us(stream.magnitude(10, 20_000));
+    let think_max = Span::from_us(stream.magnitude(10, 300_000));
     Workload {
         requests: word(stream.within(72, 120)),
         keys: small(stream.within(1, 8)),
