@@ -9,4 +9,4 @@ mod workshop;
 
 pub use hunt::{Found, Hunt, Probe, Sweep, SweepError};
 pub use patch::{Patch, PatchError};
-pub use workshop::{Build, BuildError, Profile, Workshop, workspace};
+pub use workshop::{Build, BuildError, Workshop, workspace};

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use clap::Parser;
-use vsr_tests::planted::{Build, Hunt, Patch, Probe, Profile, Sweep, Workshop, workspace};
+use vsr_tests::planted::{Build, Hunt, Patch, Probe, Sweep, Workshop, workspace};
 
 /// Plants bugs in the replica, and measures how soon the simulator finds them.
 #[derive(Debug, Parser)]
@@ -104,18 +104,25 @@ fn hunt_all(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error
     let patches = arguments.patches.clone().unwrap_or_else(|| workspace().join("tests/planted"));
     let patches = Patch::only(&patches, &arguments.only)?;
     let folder = arguments.folder.clone().unwrap_or_else(|| workspace().join("target/planted"));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
     say("building the command as it is");
-    let clean = Workshop::new(&folder, Profile::Fast, cores)?.clean()?;
-    let workshop = Workshop::new(&folder, Profile::Fast, (cores / arguments.jobs).max(1))?;
-    let (next, all) = (AtomicUsize::new(0), patches.len());
+    let workshop = Workshop::new(&folder)?;
+    let clean = workshop.clean()?;
+    let mut builds = Vec::new();
+    for patch in patches {
+        say(&format!("building it with {} {}", patch.id, patch.name));
+        let build = workshop.with(&patch);
+        builds.push((patch, build));
+    }
+    let (next, all) = (AtomicUsize::new(0), builds.len());
     let work = || {
         let mut rows = Vec::new();
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(patch) = patches.get(place) else { return rows };
-            let result = hunt(arguments, &workshop, &clean, patch);
+            let Some((patch, build)) = builds.get(place) else { return rows };
+            let result = match build {
+                Ok(planted) => hunt(arguments, &clean, planted),
+                Err(error) => Err(error.to_string()),
+            };
             let row = Row { patch: patch.clone(), result };
             say(&format!("{} of {all}  {}", place + 1, line(&row)));
             rows.push((place, row));
@@ -136,16 +143,10 @@ fn hunt_all(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
-fn hunt(
-    arguments: &Arguments,
-    workshop: &Workshop,
-    clean: &Build,
-    patch: &Patch,
-) -> Result<Hunted, String> {
-    let planted = workshop.with(patch).map_err(|error| error.to_string())?;
+fn hunt(arguments: &Arguments, clean: &Build, planted: &Build) -> Result<Hunted, String> {
     let out = planted.command.with_file_name("artefacts");
     let budget_ns = arguments.budget.saturating_mul(1_000_000_000);
-    let hunt = Hunt { clean: clean.clone(), planted, out, budget_ns };
+    let hunt = Hunt { clean: clean.clone(), planted: planted.clone(), out, budget_ns };
     let mut hunted = Hunted { sweeps: Vec::new(), probe: None };
     for range in 0..arguments.ranges {
         let start = arguments.from + range * arguments.seeds;

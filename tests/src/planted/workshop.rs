@@ -1,7 +1,9 @@
-//! Builds the command, as it is and with a bug in it, each in a folder of its own.
+//! Builds the command, as it is and with a bug in it.
 //!
-//! No two builds share a target folder: cargo goes by the times of files, and a patch that comes and goes within one tick of the
-//! clock has been seen to run as another. Only the compiled dependencies are copied from the clean build, for they are the same.
+//! Nearly all of the work is the same for every bug. So the clean sources are built once, on a bench, and a copy of the bench is put
+//! aside. For each bug the bench is first made equal to that copy, times of files included, then the patch is applied, and the
+//! compiler finds what little has changed. No build ever begins where another bug's ended: two patches in one target folder have
+//! been seen to get mixed, because cargo goes by the times of files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,22 +21,10 @@ pub fn workspace() -> PathBuf {
     tests.parent().expect("the tests are a folder of the workspace").to_path_buf()
 }
 
-/// How fast the built command is, and how long the build takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// As a release, but for debug information.
-    Fast,
-    /// Barely optimized: for a handful of seeds.
-    Quick,
-}
-
-/// Where builds are kept between runs.
+/// Where builds are made, and kept between runs.
 #[derive(Clone, Debug)]
 pub struct Workshop {
     folder: PathBuf,
-    profile: Profile,
-    /// How many compilers run at once.
-    jobs: u32,
 }
 
 /// A command that has been built.
@@ -68,34 +58,26 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {}
 
 impl Workshop {
-    /// A workshop in `folder`, which need not exist, and where earlier builds are used again.
+    /// A workshop in `folder`, which need not exist; what was built there before is used again. Only one at a time may use it.
     ///
     /// # Errors
     ///
     /// When the folder cannot be made.
-    pub fn new(folder: &Path, profile: Profile, jobs: u32) -> Result<Self, BuildError> {
-        let name = match profile {
-            Profile::Fast => "fast",
-            Profile::Quick => "quick",
-        };
-        let folder = folder.join(name);
-        made(&folder, fs::create_dir_all(&folder))?;
+    pub fn new(folder: &Path) -> Result<Self, BuildError> {
+        made(folder, fs::create_dir_all(folder))?;
         // Git must be told where to stop looking for a repository, and knows only whole paths.
-        let folder = made(&folder, folder.canonicalize())?;
-        Ok(Self { folder, profile, jobs })
+        let folder = made(folder, folder.canonicalize())?;
+        Ok(Self { folder })
     }
 
-    /// The command as it is. To be built first: the others begin with its dependencies.
+    /// The command as it is. To be built before the others, which begin with it.
     ///
     /// # Errors
     ///
     /// See [`BuildError`].
     pub fn clean(&self) -> Result<Build, BuildError> {
-        let place = self.place_of("clean");
-        let staging = place.join("staging");
-        stage(&staging)?;
-        update(&staging, &place.join("sources"))?;
-        self.compile(&place)
+        stage(&self.staging())?;
+        self.build("clean", || self.put_bench_aside())
     }
 
     /// The command with `patch` applied.
@@ -104,34 +86,62 @@ impl Workshop {
     ///
     /// See [`BuildError`].
     pub fn with(&self, patch: &Patch) -> Result<Build, BuildError> {
-        let place = self.place_of(&patch.id);
-        let staging = place.join("staging");
-        let before = stage(&staging)?;
-        apply(patch, &staging, &place)?;
-        if !before.iter().any(|file| differ(&workspace().join(file), &staging.join(file))) {
+        let staging = self.staging();
+        let files = stage(&staging)?;
+        apply(patch, &staging, &self.folder)?;
+        if !files.iter().any(|file| differ(&workspace().join(file), &staging.join(file))) {
             return Err(BuildError::DoesNotApply("it changes nothing".into()));
         }
-        update(&staging, &place.join("sources"))?;
-        let (warm, target) = (self.place_of("clean").join("target"), place.join("target"));
-        if warm.exists() && !target.exists() {
-            run(Command::new("cp").arg("-a").arg(warm).arg(target))?;
+        self.build(&patch.id, || Ok(()))
+    }
+
+    /// Builds what is staged, unless `name` was last built from the very same sources.
+    fn build(
+        &self,
+        name: &str,
+        and_then: impl FnOnce() -> Result<(), BuildError>,
+    ) -> Result<Build, BuildError> {
+        let place = self.folder.join("builds").join(name);
+        let command = place.join(format!("vsr-sim{}", std::env::consts::EXE_SUFFIX));
+        let (stamp_path, stamp) = (place.join("stamp"), stamp_of(&self.staging())?);
+        if command.exists() && fs::read(&stamp_path).is_ok_and(|before| before == stamp) {
+            return Ok(Build { command });
         }
-        self.compile(&place)
+        mirror(&self.aside(), &self.bench())?;
+        update(&self.staging(), &self.bench().join("sources"))?;
+        let built = self.compile()?;
+        made(&place, fs::create_dir_all(&place))?;
+        made(&command, fs::copy(built, &command))?;
+        and_then()?;
+        made(&stamp_path, fs::write(&stamp_path, stamp))?;
+        Ok(Build { command })
     }
 
-    fn place_of(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    fn put_bench_aside(&self) -> Result<(), BuildError> {
+        mirror(&self.bench(), &self.aside())
     }
 
-    fn compile(&self, place: &Path) -> Result<Build, BuildError> {
-        let target = place.join("target");
-        let level = match self.profile {
-            Profile::Fast => "3",
-            Profile::Quick => "1",
-        };
+    /// The sources that are wanted, as they would be checked out.
+    fn staging(&self) -> PathBuf {
+        self.folder.join("staging")
+    }
+
+    /// Where all building is done: always at the same path, or the compiler would begin anew.
+    fn bench(&self) -> PathBuf {
+        self.folder.join("bench")
+    }
+
+    /// The bench as it was after the clean build.
+    fn aside(&self) -> PathBuf {
+        self.folder.join("aside")
+    }
+
+    /// Builds what is on the bench: fast code, but neither whole-program optimization nor debug information.
+    fn compile(&self) -> Result<PathBuf, BuildError> {
+        let target = self.bench().join("target");
         let mut cargo = Command::new(env!("CARGO"));
         cargo
-            .current_dir(place.join("sources"))
+            .current_dir(self.bench().join("sources"))
             .args([
                 "build",
                 "--release",
@@ -142,12 +152,12 @@ impl Workshop {
                 "--bin",
                 "vsr-sim",
             ])
-            .arg(format!("-j{}", self.jobs))
             .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level)
+            .env("CARGO_INCREMENTAL", "1")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-            .env("CARGO_PROFILE_RELEASE_LTO", "false")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256")
             // Warnings about a bug's own code are of no interest.
             .env("RUSTFLAGS", "--cap-lints allow");
         let output = cargo.output().map_err(|error| BuildError::Io("cargo".into(), error))?;
@@ -155,8 +165,46 @@ impl Workshop {
             return Err(BuildError::DoesNotCompile(said(&output)));
         }
         let name = format!("vsr-sim{}", std::env::consts::EXE_SUFFIX);
-        Ok(Build { command: target.join("release").join(name) })
+        Ok(target.join("release").join(name))
     }
+}
+
+/// All files below `folder`, one after the other, each with its path and size in front: equal only for equal sources.
+fn stamp_of(folder: &Path) -> Result<Vec<u8>, BuildError> {
+    let mut stamp = Vec::new();
+    for file in files_of(folder)? {
+        let bytes = made(&file, fs::read(folder.join(&file)))?;
+        stamp.extend_from_slice(format!("{} {}\n", file.display(), bytes.len()).as_bytes());
+        stamp.extend_from_slice(&bytes);
+    }
+    Ok(stamp)
+}
+
+/// Makes `to` equal to `from`, times of files included; what is equal by size and time already is left alone.
+fn mirror(from: &Path, to: &Path) -> Result<(), BuildError> {
+    let (wanted, found) = (files_of(from)?, files_of(to)?);
+    for file in found.difference(&wanted) {
+        made(file, fs::remove_file(to.join(file)))?;
+    }
+    for file in &wanted {
+        let (from, to) = (from.join(file), to.join(file));
+        let source = made(&from, fs::metadata(&from))?;
+        let modified = made(&from, source.modified())?;
+        let is_same = fs::metadata(&to).is_ok_and(|target| {
+            target.len() == source.len() && target.modified().is_ok_and(|time| time == modified)
+        });
+        if !is_same {
+            let parent = to.parent().expect("below the folder");
+            made(parent, fs::create_dir_all(parent))?;
+            // Not over what is there: cargo links files to each other.
+            if to.exists() {
+                made(&to, fs::remove_file(&to))?;
+            }
+            made(&to, fs::copy(&from, &to))?;
+            made(&to, fs::File::open(&to).and_then(|file| file.set_modified(modified)))?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the sources as they are now into an empty `staging`; answers the paths of the files.
