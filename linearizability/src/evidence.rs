@@ -3,13 +3,25 @@
 mod words;
 
 use crate::check::{Engine, Part};
+use crate::engine::problem::Problem;
 use crate::engine::zones::{self, Zones};
-use crate::engine::{Meter, Outcome, problem::Problem};
+use crate::engine::{Meter, Outcome};
+use crate::hash::hash_of;
 use crate::{Budget, Evidence, Model, Operation};
+
+/// The most steps that an explanation may take: the verdict stands, and its reader waits.
+const STEPS_MAX: u64 = 10_000_000;
+
+/// The most steps for one attempt to let go of many operations, and of the last ones.
+///
+/// What is pending makes a search longer, so an attempt may take much longer than the verdict did; there are cheaper
+/// ones.
+const STEPS_MAX_FIRST: u64 = 10_000;
+const STEPS_MAX_LAST: u64 = 1_000_000;
 
 /// Explains a part that has no order. `contradiction` is what the engine that found out knows of it.
 ///
-/// The explanation has a budget of its own, of the same size.
+/// The explanation has a budget of its own, never more than the verdict's.
 pub(crate) fn explain<M: Model>(
     part: &Part<'_, M>,
     partition: usize,
@@ -45,7 +57,10 @@ pub(crate) fn explain<M: Model>(
 
 struct Story<'a, 'b, M: Model> {
     part: &'a Part<'a, M>,
-    meter: Meter<'b>,
+    budget: Budget<'b>,
+    /// The steps that are left for all attempts, and the most for one.
+    steps_left: u64,
+    steps_max: u64,
     /// The operations that have an answer, in the order of their returns.
     returns: Vec<usize>,
     /// The place of each operation in `returns`.
@@ -72,6 +87,7 @@ enum Tried {
 impl<'a, 'b, M: Model> Story<'a, 'b, M> {
     fn new(part: &'a Part<'a, M>, budget: &Budget<'b>) -> Self {
         let operations = &part.operations;
+        let steps_left = budget.steps.min(STEPS_MAX);
         let mut returns: Vec<usize> =
             (0..operations.len()).filter(|&index| !operations[index].is_pending()).collect();
         returns.sort_by_key(|&index| operations[index].returned());
@@ -79,7 +95,7 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
         for (rank, &operation) in returns.iter().enumerate() {
             ranks[operation] = rank;
         }
-        Self { part, meter: Meter::new(budget), returns, ranks }
+        Self { part, budget: *budget, steps_left, steps_max: u64::MAX, returns, ranks }
     }
 
     /// How many returns it takes until the last of `core` has returned.
@@ -122,7 +138,10 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
     }
 
     fn attempt(&mut self, relaxed: &Relaxed<M::Input, M::Output>) -> Tried {
-        let outcome = self.view(relaxed).decide(Engine::Auto, &mut self.meter);
+        let steps = self.steps_left.min(self.steps_max);
+        let mut meter = Meter::new(&Budget { steps, ..self.budget });
+        let outcome = self.view(relaxed).decide(Engine::Auto, &mut meter);
+        self.steps_left = self.steps_left.saturating_sub(meter.steps);
         match outcome {
             Outcome::Impossible { .. } => Tried::Contradiction,
             Outcome::Exhausted { .. } => Tried::Unknown,
@@ -184,8 +203,7 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
             let keeps = |place: usize| core.contains(&place);
             let relaxed = self.relax(0..self.part.operations.len(), keeps);
             if let Tried::Contradiction = self.attempt(&relaxed) {
-                let universe = self.relevant(&relaxed);
-                return self.shrink(core, &universe);
+                return self.shrink(core, &relaxed.places);
             }
         }
         let mut all: Vec<usize> = self.returns[..length].to_vec();
@@ -211,17 +229,49 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
         }
     }
 
-    /// Lets go of more and more of `kept`, in ever smaller pieces, as long as the contradiction stays.
-    fn shrink(&mut self, mut kept: Vec<usize>, universe: &[usize]) -> (Vec<usize>, bool) {
+    /// Lets go of more and more of `kept` as long as the contradiction stays.
+    ///
+    /// Reads first: a read that is let go is gone, while a write that is let go may still happen, which is what makes the
+    /// attempts long; and with fewer reads it matters less. One pass is enough, since what is needed among more is needed
+    /// among fewer.
+    fn shrink(&mut self, kept: Vec<usize>, universe: &[usize]) -> (Vec<usize>, bool) {
+        let is_read = |place: &usize| {
+            let operation = self.part.operations[*place];
+            self.part.model.is_read(&operation.input, operation.output())
+        };
+        let (reads, mut writes): (Vec<usize>, Vec<usize>) = kept.into_iter().partition(is_read);
+        let (reads, reads_minimal) = self.shrink_group(reads, &writes, universe);
+        // Equal questions are needed together or not at all, mostly.
+        writes.sort_by_cached_key(|&place| (hash_of(&self.part.operations[place].input), place));
+        let (writes, writes_minimal) = self.shrink_group(writes, &reads, universe);
+        let mut kept = [reads, writes].concat();
         kept.sort_unstable();
+        (kept, reads_minimal && writes_minimal)
+    }
+
+    /// Lets go of more and more of `kept`, in ever smaller pieces; `fixed` stay.
+    fn shrink_group(
+        &mut self,
+        mut kept: Vec<usize>,
+        fixed: &[usize],
+        universe: &[usize],
+    ) -> (Vec<usize>, bool) {
         let mut size = kept.len().div_ceil(2).max(1);
+        let mut universe = universe.to_vec();
         loop {
+            let mut all = [&kept[..], fixed].concat();
+            all.sort_unstable();
+            let keeps = |place: usize| all.binary_search(&place).is_ok();
+            universe = self.relevant(&self.relax(universe.into_iter(), keeps));
             let mut minimal = true;
+            self.steps_max = if size == 1 { STEPS_MAX_LAST } else { STEPS_MAX_FIRST };
             let mut start = 0;
             while start < kept.len() {
                 let end = kept.len().min(start + size);
-                let fewer: Vec<usize> = kept[..start].iter().chain(&kept[end..]).copied().collect();
-                let keeps = |place: usize| fewer.binary_search(&place).is_ok();
+                let fewer = [&kept[..start], &kept[end..]].concat();
+                let mut all = [&fewer[..], fixed].concat();
+                all.sort_unstable();
+                let keeps = |place: usize| all.binary_search(&place).is_ok();
                 let relaxed = self.relax(universe.iter().copied(), keeps);
                 match self.attempt(&relaxed) {
                     Tried::Contradiction => kept = fewer,

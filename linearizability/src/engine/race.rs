@@ -29,6 +29,18 @@ pub(crate) fn search<S: Space>(
     meter: &mut Meter<'_>,
 ) -> Outcome {
     let bytes_max = meter.bytes_max;
+    let outcome = take_turns(problem, space, runners, meter);
+    meter.bytes_max = bytes_max;
+    outcome
+}
+
+fn take_turns<S: Space>(
+    problem: &Problem,
+    space: &mut S,
+    runners: Runners,
+    meter: &mut Meter<'_>,
+) -> Outcome {
+    let bytes_max = meter.bytes_max;
     let mut depth = (runners != Runners::Breadth).then(|| Depth::new(Walker::new(problem, space)));
     let mut breadth =
         (runners != Runners::Depth).then(|| Breadth::new(Walker::new(problem, space)));

@@ -33,7 +33,7 @@ pub(super) struct Set {
 }
 
 /// How many configurations of one key are compared; beyond that, dominated ones may stay.
-const COMPARED_MAX: usize = 256;
+const COMPARED_MAX: usize = 16;
 
 impl Set {
     pub(super) fn new(shape: Shape) -> Self {
