@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file. Data goes to stdout, talk to stderr.
 
+mod check;
 mod run;
 mod sweep;
 
@@ -28,6 +29,8 @@ enum Command {
     Run(run::RunArgs),
     /// Many seeds, on all cores.
     Sweep(sweep::SweepArgs),
+    /// A recorded history from anywhere: is it linearizable?
+    Check(check::CheckArgs),
 }
 
 /// What flags put in the place of what the seed draws.
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Check(args) => check::run(&args),
     };
     match done {
         Ok(code) => ExitCode::from(code),
