@@ -16,14 +16,31 @@ pub struct Options<'a> {
     pub budget: Budget<'a>,
     /// Which engines it uses.
     pub engine: Engine,
+    /// How far a contradiction is explained.
+    pub detail: Detail,
     /// How many threads share the parts, at least one. Verdict and evidence are the same for any number.
     pub threads: usize,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { budget: Budget::default(), engine: Engine::Auto, threads: 1 }
+        Self {
+            budget: Budget::default(),
+            engine: Engine::Auto,
+            detail: Detail::Minimal,
+            threads: 1,
+        }
     }
+}
+
+/// How far a contradiction is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detail {
+    /// To the least set of operations that can be found.
+    #[default]
+    Minimal,
+    /// To where it breaks: what an engine names without more work, or else all that had returned by then.
+    Break,
 }
 
 /// Which engines decide a part. All answer the same, if they answer.
@@ -191,7 +208,7 @@ fn conclude<M: Model>(
     }
     let is_bad = |(outcome, _): &Decided| matches!(outcome, Outcome::Impossible { .. });
     if let Some(bad) = decided.iter().position(is_bad) {
-        let evidence = evidence::explain(&parts[bad], bad, &decided[bad].0, &options.budget);
+        let evidence = evidence::explain(&parts[bad], bad, &decided[bad].0, options);
         return Verdict::NotLinearizable(Box::new(evidence));
     }
     if let Some(exhausted) = exhausted(parts, &decided) {

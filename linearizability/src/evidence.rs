@@ -1,8 +1,9 @@
 //! Why a part has no order: where it breaks, the least that contradicts itself, and words for it.
 
+mod liberties;
 mod words;
 
-use crate::check::{Engine, Part};
+use crate::check::{Detail, Engine, Options, Part};
 use crate::engine::problem::Problem;
 use crate::engine::zones::{self, Zones};
 use crate::engine::{Meter, Outcome};
@@ -26,9 +27,9 @@ pub(crate) fn explain<M: Model>(
     part: &Part<'_, M>,
     partition: usize,
     contradiction: &Outcome,
-    budget: &Budget<'_>,
+    options: &Options<'_>,
 ) -> Evidence {
-    let mut story = Story::new(part, budget);
+    let mut story = Story::new(part, &options.budget);
     let (core, hint) = match contradiction {
         Outcome::Impossible { core, level } => (core.clone(), *level),
         Outcome::Order(_) | Outcome::Exhausted { .. } => {
@@ -42,7 +43,14 @@ pub(crate) fn explain<M: Model>(
     let (length, longest) = story.find_break(hint);
     let unplaced = story.returns[length - 1];
     let start = core.map(|core| core.into_iter().map(|operation| operation as usize).collect());
-    let (operations, minimal) = story.minimise(start, length);
+    let (operations, minimal) = match options.detail {
+        Detail::Minimal => story.minimise(start, length),
+        Detail::Break => {
+            let mut named = start.unwrap_or_else(|| story.returns[..length].to_vec());
+            named.sort_unstable();
+            (named, false)
+        }
+    };
     let reason = story.words(&operations, unplaced, &longest);
     let index = |operation: usize| part.indices[operation] as usize;
     Evidence {
@@ -199,12 +207,9 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
     fn minimise(&mut self, core: Option<Vec<usize>>, length: usize) -> (Vec<usize>, bool) {
         let until = self.part.operations[self.returns[length - 1]].returned();
         let count = self.part.operations.partition_point(|operation| operation.call <= until);
-        if let Some(core) = core {
-            let keeps = |place: usize| core.contains(&place);
-            let relaxed = self.relax(0..self.part.operations.len(), keeps);
-            if let Tried::Contradiction = self.attempt(&relaxed) {
-                return self.shrink(core, &relaxed.places);
-            }
+        let core = core.unwrap_or_else(|| vec![self.returns[length - 1]]);
+        if let Some((core, universe)) = self.grow(core) {
+            return self.shrink(core, &universe);
         }
         let mut all: Vec<usize> = self.returns[..length].to_vec();
         all.sort_unstable();
@@ -212,9 +217,49 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
         self.shrink(all, &universe)
     }
 
+    /// Adds operations to `core` until it contradicts itself, mostly long before all are in.
+    ///
+    /// As long as there is an order, it takes liberties with what was let go; what it takes them with is added.
+    fn grow(&mut self, mut core: Vec<usize>) -> Option<(Vec<usize>, Vec<usize>)> {
+        self.steps_max = STEPS_MAX_LAST;
+        for round in 0.. {
+            core.sort_unstable();
+            core.dedup();
+            let keeps = |place: usize| core.binary_search(&place).is_ok();
+            let operations = &self.part.operations;
+            // What is let go and called after all that is kept cannot matter.
+            let until = core.iter().map(|&place| operations[place].returned()).max()?;
+            let count = operations.partition_point(|operation| operation.call <= until);
+            let relaxed = self.relax(0..count, keeps);
+            match self.attempt(&relaxed) {
+                Tried::Contradiction => return Some((core, relaxed.places)),
+                Tried::Unknown => return None,
+                Tried::Order(order) => {
+                    let mut liberties = liberties::of(self.part, &order, count, keeps);
+                    liberties.retain(|&place| !keeps(place) && self.ranks[place] != usize::MAX);
+                    // One at a time at first: each may make others unnecessary.
+                    liberties.truncate(1 + round / 16);
+                    if liberties.is_empty() {
+                        return None;
+                    }
+                    core.append(&mut liberties);
+                }
+            }
+        }
+        None
+    }
+
     /// The operations of a relaxed part without which it is the same question: all, unless a register's zones know better.
     fn relevant(&self, relaxed: &Relaxed<M::Input, M::Output>) -> Vec<usize> {
         let part = self.view(relaxed);
+        // A failed swap that is let go becomes one that may work, and then what it expects matters as well.
+        let changes_sides = |operation: &Operation<M::Input, M::Output>| {
+            let is_read = |output| self.part.model.is_read(&operation.input, output);
+            !operation.is_pending() && is_read(operation.output()) && !is_read(None)
+        };
+        if relaxed.operations.iter().any(changes_sides) {
+            return relaxed.places.clone();
+        }
         let view = self.part.model.as_register(&part.key, &part.operations);
         let needed = view.and_then(|view| zones::needed(&Problem::new(&part.operations), &view));
         match needed {

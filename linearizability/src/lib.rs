@@ -67,7 +67,7 @@ mod symbols;
 mod verdict;
 mod witness;
 
-pub use check::{Engine, Options, check, check_order, check_with};
+pub use check::{Detail, Engine, Options, check, check_order, check_with};
 pub use history::{Completion, History, HistoryError, Operation, Recorder};
 pub use model::{Model, RegisterStep, RegisterView};
 pub use models::{

@@ -2,7 +2,7 @@
 
 use linearizability::{
     CasRegisterInput, CasRegisterOutput, Completion, History, KeyValueCall, KeyValueInput,
-    KeyValueOutput, Operation, Symbol, Symbols,
+    KeyValueOutput, Operation, RegisterInput, RegisterOutput, Symbol, Symbols,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -45,7 +45,8 @@ impl Random {
 /// found.
 pub fn register(shape: Shape, seed: u64) -> RegisterHistory {
     let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
-    let mut register = World { state: 0, fresh: 0, values: shape.values, time: 0, operations: Vec::new() };
+    let mut register =
+        World { state: 0, fresh: 0, values: shape.values, time: 0, operations: Vec::new() };
     let mut clients = vec![Client::Idle; shape.clients];
     let crash_period = shape.operations / (shape.crashed + 1).max(1);
     let mut crashed = 0;
@@ -183,7 +184,10 @@ impl World {
 }
 
 /// A key-value history of `operations` by 50 clients on 100 keys, with values that are written once.
-pub fn key_value(operations: usize, seed: u64) -> (Symbols, History<KeyValueInput, KeyValueOutput>) {
+pub fn key_value(
+    operations: usize,
+    seed: u64,
+) -> (Symbols, History<KeyValueInput, KeyValueOutput>) {
     const KEYS: usize = 100;
     const CLIENTS: usize = 50;
     let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
@@ -192,9 +196,12 @@ pub fn key_value(operations: usize, seed: u64) -> (Symbols, History<KeyValueInpu
         (0..KEYS).map(|key| symbols.intern(format!("k{key}").as_bytes())).collect();
     let mut states: Vec<Option<Symbol>> = vec![None; KEYS];
     let mut clients = [Client::Idle; CLIENTS];
-    let mut recorded: Vec<Operation<KeyValueInput, KeyValueOutput>> = Vec::with_capacity(operations);
+    let mut recorded: Vec<Operation<KeyValueInput, KeyValueOutput>> =
+        Vec::with_capacity(operations);
     let mut time = 0;
-    while recorded.len() < operations || clients.iter().any(|client| !matches!(client, Client::Idle)) {
+    while recorded.len() < operations
+        || clients.iter().any(|client| !matches!(client, Client::Idle))
+    {
         time += 1;
         let client = random.below(CLIENTS);
         clients[client] = match clients[client] {
@@ -213,7 +220,13 @@ pub fn key_value(operations: usize, seed: u64) -> (Symbols, History<KeyValueInpu
                 };
                 let input = KeyValueInput { key: keys[key], call };
                 let process = client as u64;
-                recorded.push(Operation { id: id as u64, process, call: time, input, completion: None });
+                recorded.push(Operation {
+                    id: id as u64,
+                    process,
+                    call: time,
+                    input,
+                    completion: None,
+                });
                 Client::Asked(id)
             }
             Client::Asked(id) => {
@@ -241,4 +254,40 @@ pub fn key_value(operations: usize, seed: u64) -> (Symbols, History<KeyValueInpu
         };
     }
     (symbols, History::from_operations(recorded).expect("clients wait for their answers"))
+}
+
+/// A history of reads and writes of one register, each value written once.
+pub fn read_write(
+    operations: usize,
+    clients: usize,
+    seed: u64,
+) -> History<RegisterInput<u64>, RegisterOutput<u64>> {
+    let shape = Shape { operations, clients, crashed: 0, values: None, bad: false };
+    let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
+    let mut state = 0;
+    let mut fresh = 0;
+    // The intervals of the other kind of history, with questions of our own in the order of their effects.
+    let intervals = register(shape, seed).into_operations();
+    let recorded = intervals
+        .into_iter()
+        .map(|operation| {
+            let at = operation.returned();
+            let (input, output) = match random.below(2) {
+                0 => (RegisterInput::Read, RegisterOutput::Value(state)),
+                _ => {
+                    fresh += 1;
+                    state = fresh;
+                    (RegisterInput::Write(state), RegisterOutput::Written)
+                }
+            };
+            Operation {
+                id: operation.id,
+                process: operation.process,
+                call: operation.call,
+                input,
+                completion: Some(Completion { at, output }),
+            }
+        })
+        .collect();
+    History::from_operations(recorded).expect("clients wait for their answers")
 }

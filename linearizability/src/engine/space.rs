@@ -29,10 +29,18 @@ pub(crate) struct ModelSpace<'a, M: Model> {
     classes: Vec<u32>,
     members: Vec<&'a Operation<M::Input, M::Output>>,
     reads: Vec<bool>,
+    /// Where the successors of a state by a class begin and end; a row of classes for each state, as long as that is small.
+    rows: Vec<(u32, u32)>,
     transitions: Map<(u32, u32), (u32, u32)>,
     successors: Vec<u32>,
     scratch: Vec<M::State>,
 }
+
+/// A transition that the model was not asked for yet.
+const UNASKED: (u32, u32) = (u32::MAX, u32::MAX);
+
+/// How many transitions are kept in rows; the others are hashed.
+const ROWS_MAX: usize = 1 << 20;
 
 /// What a state is assumed to hold besides itself: a value of a few words.
 const STATE_SIZE_EXTRA: usize = 48;
@@ -50,6 +58,7 @@ impl<'a, M: Model> ModelSpace<'a, M> {
             classes: Vec::with_capacity(operations.len()),
             members: Vec::new(),
             reads: Vec::new(),
+            rows: Vec::new(),
             transitions: Map::default(),
             successors: Vec::new(),
             scratch: Vec::new(),
@@ -96,8 +105,12 @@ impl<M: Model> Space for ModelSpace<'_, M> {
     }
 
     fn step(&mut self, state: u32, class: u32, next: &mut Vec<u32>) {
-        let (start, end) = match self.transitions.get(&(state, class)) {
-            Some(&known) => known,
+        let known = match self.rows.get(self.place(state, class)) {
+            Some(&known) if known != UNASKED => Some(known),
+            Some(_) | None => self.transitions.get(&(state, class)).copied(),
+        };
+        let (start, end) = match known {
+            Some(known) => known,
             None => self.ask(state, class),
         };
         next.extend_from_slice(&self.successors[start as usize..end as usize]);
@@ -110,11 +123,16 @@ impl<M: Model> Space for ModelSpace<'_, M> {
     fn size(&self) -> usize {
         self.states.len() * (size_of::<M::State>() + STATE_SIZE_EXTRA)
             + self.successors.len() * 4
+            + self.rows.len() * 8
             + self.transitions.len() * 20
     }
 }
 
 impl<M: Model> ModelSpace<'_, M> {
+    fn place(&self, state: u32, class: u32) -> usize {
+        state as usize * self.members.len() + class as usize
+    }
+
     fn ask(&mut self, state: u32, class: u32) -> (u32, u32) {
         let start = u32::try_from(self.successors.len()).expect("memory for 2^32 transitions");
         let operation = self.members[class as usize];
@@ -129,7 +147,15 @@ impl<M: Model> ModelSpace<'_, M> {
         }
         self.scratch = scratch;
         let end = start + u32::try_from(self.successors.len() - start as usize).expect("few");
-        self.transitions.insert((state, class), (start, end));
+        let place = self.place(state, class);
+        if place < ROWS_MAX {
+            if self.rows.len() <= place {
+                self.rows.resize((state as usize + 1) * self.members.len(), UNASKED);
+            }
+            self.rows[place] = (start, end);
+        } else {
+            self.transitions.insert((state, class), (start, end));
+        }
         (start, end)
     }
 }

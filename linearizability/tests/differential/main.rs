@@ -45,7 +45,10 @@ fn assert_evidence<M: Model>(
     assert!(evidence.minimal);
     assert!(!evidence.reason.is_empty());
     let kept = &evidence.operations;
-    assert!(!is_linearizable(model, &relax::<M>(history, kept)), "{kept:?} do not suffice");
+    assert!(
+        !is_linearizable(model, &relax::<M>(history, kept)),
+        "{kept:?} do not suffice: {history:?}"
+    );
     for spared in kept {
         let fewer: Vec<usize> = kept.iter().copied().filter(|index| index != spared).collect();
         assert!(is_linearizable(model, &relax::<M>(history, &fewer)), "{spared} is not needed");

@@ -1,9 +1,9 @@
-//! One run of everything that the benchmark measures, with steps and memory: quicker than the benchmark, and for the
+//! The mean of a few runs of everything that the benchmark measures, in processor time, with memory: quicker than the benchmark, and for the
 //! cases that plain depth-first search does not finish.
 
 use linearizability::read::{ReadOptions, porcupine};
 use linearizability::{
-    Budget, CasRegister, Engine, History, Model, Options, Verdict, check_with,
+    Budget, CasRegister, Detail, Engine, History, Model, Options, Verdict, check_with,
 };
 use linearizability_bench::{Shape, key_value, register};
 use std::path::Path;
@@ -24,7 +24,8 @@ fn main() {
         (50, Some(5), 1_000, 0),
     ] {
         for bad in [false, true] {
-            let values_text = values.map_or("unique".to_owned(), |values| format!("{values} values"));
+            let values_text =
+                values.map_or("unique".to_owned(), |values| format!("{values} values"));
             let name = format!(
                 "register {values_text} {operations} ops {clients} clients {crashed} crashed {}",
                 if bad { "bad" } else { "ok" }
@@ -63,7 +64,7 @@ fn foreign(filter: &str, engines: &[Engine]) {
         let (mut sum, mut worst) = (Duration::ZERO, Duration::ZERO);
         for number in 0..=102 {
             if let Some((model, history)) = load(&data.join(format!("etcd/etcd_{number:03}.log"))) {
-                let (time, _) = once(&model, &history, *engine, 1);
+                let (time, _) = once(&model, &history, *engine, 1, Detail::Minimal);
                 sum += time;
                 worst = worst.max(time);
             }
@@ -87,6 +88,7 @@ fn once<M>(
     history: &History<M::Input, M::Output>,
     engine: Engine,
     threads: usize,
+    detail: Detail,
 ) -> (Duration, Verdict)
 where
     M: Model + Sync,
@@ -94,12 +96,23 @@ where
     M::Output: Sync,
     M::Key: Send + Sync,
 {
-    let start = Instant::now();
-    let stop = || start.elapsed() > Duration::from_secs(60);
-    let budget = Budget { stop: Some(&stop), bytes: 2 << 30, ..Budget::default() };
-    let options = Options { budget, engine, threads };
-    let verdict = check_with(model, history, &options);
-    (start.elapsed(), verdict)
+    let (begin, before) = (Instant::now(), processor_time());
+    let mut count = 0;
+    loop {
+        let start = Instant::now();
+        let stop = || start.elapsed() > Duration::from_secs(60);
+        let budget = Budget { stop: Some(&stop), bytes: 2 << 30, ..Budget::default() };
+        let options = Options { budget, engine, threads, detail };
+        let verdict = check_with(model, history, &options);
+        count += 1;
+        if begin.elapsed() > Duration::from_millis(500) {
+            let taken = match (threads, before, processor_time()) {
+                (1, Some(before), Some(after)) => after - before,
+                _ => begin.elapsed(),
+            };
+            return (taken / count, verdict);
+        }
+    }
 }
 
 fn run<M>(
@@ -115,16 +128,27 @@ fn run<M>(
     M::Key: Send + Sync,
 {
     for engine in engines {
-        let (time, verdict) = once(model, history, *engine, threads);
+        let (time, verdict) = once(model, history, *engine, threads, Detail::Minimal);
         let words = match verdict {
             Verdict::Linearizable(_) => "linearizable".to_owned(),
             Verdict::NotLinearizable(evidence) => {
-                format!("not linearizable, {} operations", evidence.operations.len())
+                let (alone, _) = once(model, history, *engine, threads, Detail::Break);
+                let count = evidence.operations.len();
+                let minimal = if evidence.minimal { "minimal" } else { "not minimal" };
+                format!(
+                    "not linearizable, {count} operations, {minimal}; without minimising {alone:?}"
+                )
             }
             Verdict::Unknown(exhausted) => format!("unknown: {exhausted}"),
         };
         println!("{name} {engine:?} {threads} threads: {time:?} {words}; {}", memory());
     }
+}
+
+/// The processor time of this thread, where the system tells: what others do on the machine does not count.
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The most memory that the process has held, where the system tells.
