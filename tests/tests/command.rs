@@ -206,3 +206,17 @@ fn a_grid_tells_a_calm_run() {
         insta::assert_snapshot!("calm-run-as-a-grid", grid.join("\n"));
     });
 }
+
+/// A log that is too small for what is asked of it proves nothing, and says so.
+#[test]
+fn a_budget_that_runs_out_is_unknown_and_never_a_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = r#"{ "format": 1, "cluster": { "slots": 16 }, "workload": { "requests": 60 } }"#;
+    fs::write(folder.path().join("full.json"), scenario).unwrap();
+    let (code, stdout, _) = run_in(folder.path(), &["--scenario", "full.json"]);
+    assert_eq!(code, 20);
+    assert!(stdout.starts_with("UNKNOWN  "), "{stdout}");
+    let (code, stdout, _) = run_in(folder.path(), &["--scenario", "full.json", "--format", "json"]);
+    let record: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &record["verdict"]), (20, &Value::from("unknown")));
+}

@@ -132,8 +132,8 @@ pub(super) fn aftermath(
 ) -> Aftermath {
     let story = match outcome.finding() {
         None => Vec::new(),
-        Some(_) => {
-            let story = Story::new(scenario.cluster.replicas);
+        Some(finding) => {
+            let story = Story::new(scenario.cluster.replicas, &finding.message);
             Runner::<Story>::default().run_watched(scenario, story).1.lines()
         }
     };

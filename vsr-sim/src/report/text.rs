@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::json::signature;
-use super::words::{count, time};
+use super::words::{self, count, time};
 use crate::campaign::sweep::Summary;
 use crate::engine::time::{Span, Time};
 use crate::faults::Fault;
@@ -37,9 +37,13 @@ fn virtual_time(ns: u128) -> String {
     }
 }
 
+/// A span of virtual time: to the millisecond, or to the microsecond where it is short.
 fn seconds(span: Span) -> String {
-    let ms = span.as_ns() / 1_000_000;
-    format!("{}.{:03} s", ms / 1_000, ms % 1_000)
+    let us = span.as_ns() / 1_000;
+    if us < 100_000 {
+        return format!("{}.{:06} s", us / 1_000_000, us % 1_000_000);
+    }
+    format!("{}.{:03} s", us / 1_000_000, us % 1_000_000 / 1_000)
 }
 
 /// The summary of a run that passed.
@@ -133,18 +137,20 @@ pub fn run(outcome: &Outcome, wall_ns: u64, aftermath: &Aftermath) -> String {
                 seconds(finding.at.since(Time::ZERO)),
                 count(outcome.counters.events)
             );
-            push_finding(&mut text, finding, &aftermath.story);
+            push_finding(&mut text, finding, outcome.replicas, &aftermath.story);
             push_commands(&mut text, aftermath);
             text
         }
     }
 }
 
-fn push_finding(text: &mut String, finding: &Finding, story: &[String]) {
+fn push_finding(text: &mut String, finding: &Finding, replicas: u8, story: &[String]) {
     text.push('\n');
-    for line in finding.message.lines() {
-        text.push_str("  ");
-        text.push_str(line);
+    for line in words::with_client_names(&finding.message, replicas).lines() {
+        if !line.is_empty() {
+            text.push_str("  ");
+            text.push_str(line);
+        }
         text.push('\n');
     }
     if !story.is_empty() {
@@ -254,4 +260,78 @@ pub fn sweep(summary: &Summary, wall_ns: u64, jobs: usize) -> String {
 #[must_use]
 pub fn path(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::random::Seed;
+    use crate::engine::world::Counters;
+    use crate::scenario::outcome::FindingKind;
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        Outcome {
+            seed: Seed::new(42),
+            verdict,
+            trace_hash: 1,
+            counters: Counters { events: 31_204, ..Counters::default() },
+            requests: 90,
+            view_changes: 2,
+            virtual_time: Span::from_ms(2_500),
+            faults: FaultCounts::default(),
+            exposure: Exposure::default(),
+            replicas: 5,
+            clients: 2,
+        }
+    }
+
+    /// The verdict first, both sides, what led there, and every command complete.
+    #[test]
+    fn a_failure_reads_from_the_verdict_to_the_commands() {
+        let finding = Finding {
+            kind: FindingKind::Safety,
+            property: "agreement",
+            place: "commit".to_owned(),
+            message:
+                "Two replicas differ.\n\nr1 commits op118\nc1000000000000f47383787a6b270a06 asked"
+                    .to_owned(),
+            at: Time::from_ns(1_847_000_000),
+        };
+        let aftermath = Aftermath {
+            story: vec!["    1.201000s  r0 crashes".to_owned()],
+            by_seed: Some("vsr-sim --seed 42".to_owned()),
+            scenario: Some("s.json".to_owned()),
+        };
+        let text = run(&outcome(Verdict::Fail(Box::new(finding))), 0, &aftermath);
+        let expected = "\
+FAIL  seed 42  agreement  after 1.847 s of virtual time, 31,204 events
+
+  Two replicas differ.
+
+  r1 commits op118
+  c1 asked
+
+  What led here
+      1.201000s  r0 crashes
+     1.847000s  agreement is violated
+
+  by seed     vsr-sim --seed 42
+  reproduce   cargo run --release -p vsr-sim -- run --scenario s.json
+  look        cargo run --release -p vsr-sim -- run --scenario s.json --trace grid
+  keep        cp s.json scenarios/regressions/<name>.json
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn unknown_is_never_told_as_a_pass() {
+        let outcome = outcome(Verdict::Unknown("the log of r0 is full".to_owned()));
+        let text = run(&outcome, 0, &Aftermath::default());
+        assert!(text.starts_with("UNKNOWN  seed 42  a budget ran out: the log of r0 is full\n"));
+        let mut summary = Summary::default();
+        summary.add(&outcome, 1);
+        let text = sweep(&summary, 1_000, 1);
+        assert!(text.starts_with("UNKNOWN  1 seeds"), "{text}");
+        assert!(text.contains("seed 42: the log of r0 is full"), "{text}");
+    }
 }

@@ -64,6 +64,25 @@ pub fn fault(fault: &Fault, struck: NodeSet, replica_count: u8) -> String {
     }
 }
 
+/// The text, with every client's identity (`c` and 32 hexadecimal digits, the last two its node) made its name.
+#[must_use]
+pub fn with_client_names(text: &str, replica_count: u8) -> String {
+    let name_of = |word: &str| {
+        let digits =
+            word.strip_prefix('c').filter(|digits| digits.len() == 31 || digits.len() == 32)?;
+        let index = u8::from_str_radix(digits.get(digits.len() - 2..)?, 16).ok()?;
+        u128::from_str_radix(digits, 16).ok()?;
+        (index < NodeIndex::COUNT_MAX).then(|| node(NodeIndex::new(index), replica_count))
+    };
+    text.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric())
+        .map(|word| {
+            let end = word.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric()).len();
+            let (name, rest) = word.split_at(end);
+            name_of(name).map_or_else(|| word.to_owned(), |name| name + rest)
+        })
+        .collect()
+}
+
 /// A moment in seconds, to the microsecond.
 #[must_use]
 pub fn time(time: Time) -> String {
@@ -250,5 +269,7 @@ mod tests {
         assert_eq!(value(&[b'x'; 40]), "xxxxxxxxxxxxxxxx…(40 bytes)");
         assert_eq!(node(NodeIndex::new(4), 3), "c1");
         assert_eq!(node(NodeIndex::new(2), 3), "r2");
+        let text = "r0: c1000000000000f47383787a6b270a04, again; cafe c12";
+        assert_eq!(with_client_names(text, 3), "r0: c1, again; cafe c12");
     }
 }
