@@ -2,7 +2,7 @@
 
 use vsr_core::configuration::Configuration;
 use vsr_core::io::{Event as ReplicaEvent, Halt, Status, Zone};
-use vsr_core::number::{ReplicaIndex, ViewNumber};
+use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
 use vsr_core::wire::{self, Frame};
 
 use super::event::{ClientEvent, Event};
@@ -46,6 +46,8 @@ pub struct Monitor {
     view_max: ViewNumber,
     view_changes: u64,
     requests: u64,
+    /// The greatest operation that any replica said it has committed, and when it first was.
+    committed: (OpNumber, Time),
     sent: u64,
     bytes: Vec<u8>,
 }
@@ -65,6 +67,7 @@ impl Monitor {
             view_max: ViewNumber::ZERO,
             view_changes: 0,
             requests: 0,
+            committed: (OpNumber::ZERO, Time::ZERO),
             sent: 0,
             bytes: Vec::new(),
         };
@@ -85,6 +88,7 @@ impl Monitor {
         self.view_max = ViewNumber::ZERO;
         self.view_changes = 0;
         self.requests = 0;
+        self.committed = (OpNumber::ZERO, Time::ZERO);
         self.sent = 0;
     }
 
@@ -126,6 +130,12 @@ impl Monitor {
     #[must_use]
     pub const fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// The last operation that is committed, and when it was first known to be.
+    #[must_use]
+    pub const fn committed(&self) -> (OpNumber, Time) {
+        self.committed
     }
 
     /// How many views were entered after the first.
@@ -179,13 +189,16 @@ impl Monitor {
         }
     }
 
-    fn replica_event(&mut self, node: NodeIndex, event: &ReplicaEvent) {
+    fn replica_event(&mut self, now: Time, node: NodeIndex, event: &ReplicaEvent) {
         match event {
             ReplicaEvent::StatusChanged { status: Status::Normal, view, .. }
                 if *view > self.view_max =>
             {
                 self.view_max = *view;
                 self.view_changes += 1;
+            }
+            ReplicaEvent::Committed { op } if *op > self.committed.0 => {
+                self.committed = (*op, now);
             }
             ReplicaEvent::Halted(halt) => {
                 self.halted.get_or_insert((node, *halt));
@@ -296,7 +309,7 @@ impl Observer<Node> for Monitor {
 
     fn event(&mut self, now: Time, node: NodeIndex, event: &Event) {
         match event {
-            Event::Replica(event) => self.replica_event(node, event),
+            Event::Replica(event) => self.replica_event(now, node, event),
             Event::Client(event) => self.client_event(now, node, event),
         }
     }

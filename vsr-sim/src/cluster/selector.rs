@@ -3,11 +3,18 @@
 use vsr_core::io::Status;
 use vsr_core::number::OpNumber;
 
+use super::monitor::Monitor;
 use super::node::Node;
 use super::replica::ReplicaNode;
-use crate::engine::{NodeIndex, NodeSet, Observer, World};
+use crate::engine::{NodeIndex, NodeSet, Observer, Span, World};
 use crate::faults::selector::any_of;
 use crate::faults::{Occasion, Resolver, Selector};
+
+/// A world that the monitor watches.
+type Watched<T> = World<Node, (Monitor, T)>;
+
+/// Before a word: those of them that are at work.
+pub const BUSY: &str = "busy-";
 
 /// The words, in the order in which they are listed for people.
 const WORDS: [&str; 9] =
@@ -18,7 +25,8 @@ const WORDS: [&str; 9] =
 /// Besides the words that are known everywhere: `r0` and `c0`, a replica and a client by number; `replicas` and `clients`, all of
 /// them; `replica` and `client`, any of them; `primary`, the replica that leads the newest view in which one does;
 /// `backup`, any other replica that is up, and `backup1`, the one that would lead the next view; `busy`, a replica that holds an
-/// operation which nobody is known to have committed, or a write under way, and any replica where there is none such.
+/// operation which nobody is known to have committed, or a write under way, not long after the last commit; and any replica where
+/// there is none such. `busy-` before another word means those of them that are busy, and nobody where none is.
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
     /// How many replicas there are.
@@ -32,6 +40,8 @@ impl Words {
     #[must_use]
     pub fn is_word(selector: &Selector) -> bool {
         let word = selector.word();
+        let word = word.strip_prefix(BUSY).unwrap_or(word);
+        let selector = &Selector::new(word);
         WORDS.contains(&word) || numbered(word).is_some() || selector.is_built_in(128)
     }
 
@@ -52,15 +62,15 @@ impl Words {
         }
     }
 
-    fn each_replica<O: Observer<Node>>(
+    fn each_replica<T: Observer<Node>>(
         self,
-        world: &World<Node, O>,
+        world: &Watched<T>,
     ) -> impl Iterator<Item = (NodeIndex, &ReplicaNode)> {
         let up = |node| world.process(node).and_then(Node::replica).map(|replica| (node, replica));
         NodeIndex::first(self.replicas).filter_map(up)
     }
 
-    fn primary<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+    fn primary<T: Observer<Node>>(self, world: &Watched<T>) -> NodeSet {
         let leading = self.each_replica(world).filter(|(_, replica)| {
             let replica = replica.replica();
             replica.is_primary() && replica.status() == Status::Normal
@@ -69,30 +79,58 @@ impl Words {
         newest.map_or(NodeSet::EMPTY, |(node, _)| NodeSet::only(node))
     }
 
-    fn backups<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+    fn backups<T: Observer<Node>>(self, world: &Watched<T>) -> NodeSet {
         let up: NodeSet = self.each_replica(world).map(|(node, _)| node).collect();
         up.difference(self.primary(world))
     }
 
     /// The backup that leads the view after the primary's.
-    fn next_primary<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
+    fn next_primary<T: Observer<Node>>(self, world: &Watched<T>) -> NodeSet {
         let Some(primary) = self.primary(world).iter().next() else { return NodeSet::EMPTY };
         let next = NodeIndex::new((primary.number() + 1) % self.replicas);
         NodeSet::only(next).difference(NodeSet::only(primary))
     }
 
-    fn busy<O: Observer<Node>>(self, world: &World<Node, O>) -> NodeSet {
-        let committed = self
-            .each_replica(world)
-            .map(|(_, replica)| replica.replica().commit())
-            .max()
-            .unwrap_or(OpNumber::ZERO);
+    /// The replicas at work: not long after a commit, with an operation of which nobody knows that it is committed, or with a
+    /// write under way.
+    fn busy<T: Observer<Node>>(self, world: &Watched<T>) -> NodeSet {
+        let (committed, at) = world.observer().0.committed();
+        let patience = world.blueprint().configuration.timeouts.suspect_primary;
+        let is_soon = committed > OpNumber::ZERO
+            && world.now().since(at) <= Span::from_ns(patience.as_ns()).times(2);
+        if !is_soon {
+            return NodeSet::EMPTY;
+        }
         self.each_replica(world)
             .filter(|(node, replica)| {
                 replica.replica().op() > committed || world.disk().writes_under_way(*node).len() > 0
             })
             .map(|(node, _)| node)
             .collect()
+    }
+
+    /// Who is meant by a word without `busy-` before it; `None` if it is not known.
+    fn plain<T: Observer<Node>>(
+        self,
+        world: &Watched<T>,
+        word: &str,
+        occasion: &Occasion,
+    ) -> Option<NodeSet> {
+        let any = |set| any_of(set, occasion.fate, 0);
+        Some(match word {
+            "replicas" => self.all_replicas(),
+            "clients" => self.all_clients(),
+            "replica" => any(self.all_replicas()),
+            "client" => any(self.all_clients()),
+            "primary" => self.primary(world),
+            "backup" => any(self.backups(world)),
+            "backup1" => self.next_primary(world),
+            "busy" => match any(self.busy(world)) {
+                NodeSet::EMPTY => any(self.all_replicas()),
+                busy => busy,
+            },
+            _ => self.numbered(numbered(word)?),
+        })
     }
 }
 
@@ -108,33 +146,25 @@ fn numbered(word: &str) -> Option<(bool, u8)> {
     (number < 7 || !is_replica).then_some((is_replica, number))
 }
 
-impl<O: Observer<Node>> Resolver<Node, O> for Words {
+impl<T: Observer<Node>> Resolver<Node, (Monitor, T)> for Words {
     fn knows(&self, word: &str) -> bool {
         Self::is_word(&Selector::new(word))
     }
 
-    fn resolve(
-        &mut self,
-        world: &World<Node, O>,
-        word: &str,
-        occasion: &Occasion,
-    ) -> Option<NodeSet> {
-        let any = |set| any_of(set, occasion.fate, 0);
-        let nodes = match word {
-            "replicas" => self.all_replicas(),
-            "clients" => self.all_clients(),
-            "replica" => any(self.all_replicas()),
-            "client" => any(self.all_clients()),
-            "primary" => self.primary(world),
-            "backup" => any(self.backups(world)),
-            "backup1" => self.next_primary(world),
-            "busy" => match any(self.busy(world)) {
-                NodeSet::EMPTY => any(self.all_replicas()),
-                busy => busy,
-            },
-            _ => self.numbered(numbered(word)?),
+    fn resolve(&mut self, world: &Watched<T>, word: &str, occasion: &Occasion) -> Option<NodeSet> {
+        let Some(among) = word.strip_prefix(BUSY) else {
+            return self.plain(world, word, occasion);
         };
-        Some(nodes)
+        let busy = self.busy(world);
+        Some(match among {
+            "replica" => any_of(busy, occasion.fate, 0),
+            "backup" => any_of(busy.intersection(self.backups(world)), occasion.fate, 0),
+            "subject" => match occasion.sight {
+                Some(sight) => busy.intersection(NodeSet::only(sight.node)),
+                None => NodeSet::EMPTY,
+            },
+            _ => busy.intersection(self.plain(world, among, occasion)?),
+        })
     }
 }
 
@@ -144,11 +174,22 @@ mod tests {
 
     #[test]
     fn words_are_known_and_nonsense_is_not() {
-        for word in ["r0", "r6", "c0", "c63", "primary", "busy", "clients", "all", "subject", "n3"]
-        {
+        for word in [
+            "r0",
+            "r6",
+            "c63",
+            "primary",
+            "busy",
+            "clients",
+            "all",
+            "n3",
+            "busy-subject",
+            "busy-r2",
+        ] {
             assert!(Words::is_word(&Selector::new(word)), "{word}");
         }
-        for word in ["r7", "c64", "r", "r-1", "r+1", "leader", "", "ré", "n128"] {
+        for word in ["r7", "c64", "r", "r-1", "r+1", "leader", "", "ré", "n128", "busy-", "busy-x"]
+        {
             assert!(!Words::is_word(&Selector::new(word)), "{word}");
         }
     }

@@ -3,11 +3,12 @@
 //! Each part has a generator of its own, so that a flag which overrides one part moves nothing else.
 
 use super::{Clocks, Cluster, Expect, FORMAT, Scenario, TimeoutSpans};
+use crate::cluster::selector::BUSY;
 use crate::cluster::workload::{Mix, Workload};
 use crate::engine::node::NodeIndex;
 use crate::engine::random::{Seed, Stream};
-use crate::engine::time::Span;
-use crate::faults::{Cue, Fault, MomentName, Selector, Shape, Step, Swarm, draw};
+use crate::engine::time::{Span, Time};
+use crate::faults::{Cue, Fault, Gate, MomentName, On, Selector, Shape, Step, Swarm, draw};
 use crate::report::words;
 
 /// What flags put in the place of what was drawn.
@@ -37,11 +38,19 @@ impl Scenario {
         let duration = draw_duration(&mut seed.stream("duration"), &cluster.timeouts);
         // What goes wrong is drawn for the cluster that was drawn, whatever flags make of it.
         let swarm = draw_swarm(seed, &cluster, &workload, duration);
-        let steps =
-            swarm.plan.steps.into_iter().map(|step| named(step, cluster.replicas)).collect();
+        let mut aim = seed.stream("aim");
+        let more = draw_more_steps(&mut seed.stream("more steps"), workload.requests);
+        let steps = swarm
+            .plan
+            .steps
+            .into_iter()
+            .map(|step| aimed(&mut aim, named(step, cluster.replicas)))
+            .chain(more)
+            .collect();
         cluster.replicas = overrides.replicas.unwrap_or(cluster.replicas);
         cluster.clients = overrides.clients.unwrap_or(cluster.clients);
         workload.requests = overrides.requests.unwrap_or(workload.requests);
+        // Room for all clients at least: else two could drive each other out for ever.
         cluster.sessions = cluster.sessions.max(u32::from(cluster.clients) + 1);
         let clients = u32::from(cluster.clients);
         cluster.fit_slots(workload.requests + clients * (LATE_REQUESTS + 2) + SPARE_SLOTS);
@@ -75,8 +84,9 @@ fn draw_cluster(stream: &mut Stream) -> Cluster {
         *stream.pick_weighted(&[(4, 1_u8), (6, 2), (38, 3), (12, 4), (26, 5), (6, 6), (8, 7)]);
     let clients = small(stream.within(1, 8));
     let pipeline = *stream.pick_weighted(&[(6, 8_u32), (1, 1), (1, 2), (2, 4), (1, 16)]);
-    // Seldom so few that clients which come back drive others out.
-    let sessions = if stream.chance(150_000) { word(stream.within(2, 12)) } else { 64 };
+    // Now and then so few that clients which come back drive others out.
+    let sessions =
+        if stream.chance(250_000) { u32::from(clients) + word(stream.within(1, 3)) } else { 64 };
     Cluster { replicas, clients, pipeline, sessions, ..Cluster::default() }
 }
 
@@ -93,7 +103,7 @@ fn draw_timeouts(stream: &mut Stream) -> TimeoutSpans {
 
 /// Whom faults strike, by how often.
 const SERVERS: [(u32, &str); 5] =
-    [(6, "busy"), (5, "primary"), (2, "backup"), (2, "backup1"), (1, "replica")];
+    [(9, "busy"), (5, "primary"), (2, "backup"), (2, "backup1"), (1, "replica")];
 
 const CLIENTS: [(u32, &str); 1] = [(1, "client")];
 
@@ -171,6 +181,62 @@ fn draw_swarm(seed: Seed, cluster: &Cluster, workload: &Workload, duration: Span
     )
 }
 
+/// Packets lost by name, and faults that end early, all at once.
+fn draw_more_steps(stream: &mut Stream, requests: u32) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if stream.chance(250_000) {
+        for _ in 0..stream.within(1, 4) {
+            let kind = *stream.pick_weighted(&HOLDS[..6]);
+            let (from, to) = (Selector::new("replicas"), Selector::new("replicas"));
+            let identity = if kind.contains("View") {
+                stream.within(0, 3)
+            } else {
+                stream.within(1, requests.into())
+            };
+            let fault = Fault::Lose { from, to, kind: kind.to_owned(), identity, nth: 0 };
+            steps.push(because(Step::at(Time::ZERO, fault), "all first copies get lost"));
+        }
+    }
+    let committed = |stream: &mut Stream| {
+        let mut on = On::first(MomentName::Event, "Committed");
+        on.nth = word(stream.within(1, 2 * u64::from(requests)));
+        on
+    };
+    if stream.chance(150_000) {
+        let step = Step::on(committed(stream), Fault::Heal {});
+        steps.push(because(step, "the network is mended, all at once"));
+    }
+    if stream.chance(200_000) {
+        let node = Selector::new("replicas");
+        let step = Step::on(committed(stream), Fault::Restart { node });
+        steps.push(because(step, "whoever is down starts at once"));
+    }
+    steps
+}
+
+/// Most crashes must meet work, and do not happen where there is none; some happen anyhow.
+const AIMED_PPM: u32 = 700_000;
+
+/// The step; a crash that has to meet work strikes only those at work.
+fn aimed(stream: &mut Stream, mut step: Step) -> Step {
+    // One that strikes whoever has just come back finds it reading its disk: that is its work.
+    let is_again = matches!(step.gate, Gate::After(_)) && step.on.is_some();
+    if let Fault::Crash { node } | Fault::PowerLoss { nodes: node } = &mut step.action
+        && !is_again
+        && !node.word().starts_with('c')
+        && stream.chance(AIMED_PPM)
+    {
+        let word = if node.word() == "busy" { "replica" } else { node.word() };
+        *node = Selector::new(format!("{BUSY}{word}"));
+    }
+    step
+}
+
+fn because(mut step: Step, why: &str) -> Step {
+    why.clone_into(&mut step.why);
+    step
+}
+
 /// The step, with nodes by the names that people know them by.
 fn named(mut step: Step, replicas: u8) -> Step {
     if let Fault::Partition { sides } = &mut step.action {
@@ -202,7 +268,7 @@ fn draw_workload(stream: &mut Stream) -> Workload {
         keys: small(stream.within(1, 8)),
         hot_ppm: word(stream.within(0, 700_000)),
         mix,
-        large_ppm: if stream.chance(500_000) { word(stream.within(5_000, 300_000)) } else { 0 },
+        large_ppm: if stream.chance(600_000) { word(stream.within(20_000, 500_000)) } else { 0 },
         think_min: Span::ZERO,
         think_max,
     }
