@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(forge.fired(), []);
         // r1 had an entry of a view that never got through, and takes it for committed there.
         let second = forge.entry_after(1, 2, parent, &other);
-        forge.promise(1, 1, 1);
+        forge.join(1, &[]);
         forge.prepare(1, &second, 1);
         assert_eq!(forge.fired(), [Property::ViewSurvival], "it must not even be prepared");
         forge.commit(1, &second);

@@ -120,7 +120,7 @@ mod tests {
             forge.complete(number, &number.to_le_bytes());
         }
         let log = forge.log.clone();
-        forge.promise(1, 1, 1);
+        forge.join(1, &log.iter().skip(1).collect::<Vec<_>>());
         forge.start_view(1, 1, &log.iter().skip(1).collect::<Vec<_>>(), 9);
         assert_eq!(forge.fired(), []);
         forge.start_view(1, 1, &log.iter().collect::<Vec<_>>(), 9);

@@ -250,6 +250,15 @@ impl Forge {
         self.write(replica, Zone::Superblock, 0, &bytes);
     }
 
+    /// r1 and r2 promise this log of view 0 to `view`, and r1, which leads it, has it durably.
+    pub(super) fn join(&mut self, view: u64, log: &[&Arc<Entry>]) {
+        for replica in [1, 2] {
+            self.promise(replica, view, 0);
+            self.do_view_change(replica, view, 0, log);
+        }
+        self.promise(1, view, view);
+    }
+
     /// A replica executes, and its service does as it should.
     pub(super) fn apply(&mut self, replica: u8, body: &[u8]) {
         let digest = self.applied[usize::from(replica)] + 1;

@@ -101,7 +101,7 @@ mod tests {
         let parent = forge.head();
         forge.append(0, &one);
         let other = forge.entry_after(1, 2, parent, &two);
-        forge.promise(1, 1, 1);
+        forge.join(1, &[]);
         forge.prepare(1, &other, 1);
         assert_eq!(forge.fired(), []);
     }

@@ -83,7 +83,7 @@ mod tests {
         let mut forge = Forge::of(3);
         forge.complete(1, b"one");
         let first = std::sync::Arc::clone(&forge.log[0]);
-        forge.promise(1, 1, 1);
+        forge.join(1, &[&first]);
         forge.start_view(1, 1, &[&first], 1);
         assert_eq!(forge.fired(), [Property::ViewSurvival]);
     }
@@ -94,9 +94,8 @@ mod tests {
         let entry = forge.complete(1, b"one");
         let request = forge.request(2, b"two");
         let other = forge.entry_after(0, 2, entry.header().parent, &request);
-        let first = std::sync::Arc::clone(&forge.log[0]);
-        forge.promise(1, 1, 1);
-        forge.start_view(1, 1, &[&first, &other], 1);
+        forge.join(1, &[]);
+        forge.prepare(1, &other, 1);
         assert_eq!(forge.fired(), [Property::ViewSurvival]);
     }
 
@@ -107,7 +106,7 @@ mod tests {
         let parent = forge.head();
         let entry = forge.append(0, &one);
         let other = forge.entry_after(1, 2, parent, &two);
-        forge.promise(1, 1, 1);
+        forge.join(1, &[]);
         forge.prepare(1, &other, 1);
         assert_eq!(forge.fired(), []);
         forge.commit(0, &entry);

@@ -64,6 +64,10 @@ properties! {
     ViewSurvival = Safety, "I4", "view-survival", "A later view's log lacks a committed operation.";
     /// A view has one primary and one log.
     OneLogPerView = Safety, "I5", "one-log-per-view", "One view has two logs.";
+    /// A view begins when a quorum is bound to it.
+    ViewQuorum = Safety, "I5", "view-quorum", "A view began that no quorum was bound to.";
+    /// A view begins with the best log that a quorum promised.
+    LogChoice = Safety, "I4", "log-choice", "A view began with a log that is not the best of a quorum.";
     /// The view on a disk never goes back, and nobody speaks for a view that is not on its disk.
     ViewMonotone = Safety, "I6", "view-monotone", "A replica went back on its view, or spoke for one that was not durable.";
     /// Operations are executed in the order of the log, and the log is a chain.

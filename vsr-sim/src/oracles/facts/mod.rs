@@ -10,6 +10,7 @@ pub(super) use clients::{Clients, Effect};
 pub(super) use disk::{Disk, Held, Promise, entry_in, promise_in};
 pub(super) use log::{Committed, How, Log, Outcome, describe};
 
+use vsr_core::checksum::Checksum;
 use vsr_core::configuration::Configuration;
 use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
 use vsr_core::quorum::Quorums;
@@ -29,6 +30,19 @@ pub(super) struct Facts {
     pub(super) log: Log,
     pub(super) replicas: Vec<ReplicaFacts>,
     pub(super) clients: Clients,
+    /// What was promised for views that have not begun.
+    pub(super) promised: Vec<Promised>,
+}
+
+/// A log that a replica has promised to a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Promised {
+    pub(super) from: ReplicaIndex,
+    pub(super) view: ViewNumber,
+    pub(super) log_view: ViewNumber,
+    pub(super) op: OpNumber,
+    /// The checksum of the entry at `op`; zero for an empty log.
+    pub(super) head: Checksum,
 }
 
 /// All that is known of one replica.
@@ -57,6 +71,7 @@ impl Facts {
             log: Log::default(),
             replicas: Vec::new(),
             clients: Clients::default(),
+            promised: Vec::new(),
         };
         facts.reset(configuration);
         facts
@@ -70,6 +85,7 @@ impl Facts {
         self.full_stop_at = None;
         self.log.reset(configuration);
         self.clients.reset();
+        self.promised.clear();
         self.replicas.resize_with(usize::from(configuration.replica_count), Default::default);
         for replica in &mut self.replicas {
             replica.disk.reset();
@@ -79,6 +95,18 @@ impl Facts {
                 ..ReplicaFacts::default()
             };
         }
+    }
+
+    /// A replica has promised a log to a view. One that has begun needs no promises any more.
+    pub(super) fn see_promised(&mut self, promised: Promised) {
+        if promised.view > self.log.newest().0 && !self.promised.contains(&promised) {
+            self.promised.push(promised);
+        }
+    }
+
+    /// A view has begun: what was promised to it, and to those before it, has served.
+    pub(super) fn see_begun(&mut self, view: ViewNumber) {
+        self.promised.retain(|promised| promised.view > view);
     }
 
     pub(super) fn replica(&self, replica: ReplicaIndex) -> &ReplicaFacts {

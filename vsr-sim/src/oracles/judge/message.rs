@@ -8,8 +8,10 @@ use vsr_core::state_machine::StateMachine;
 
 use super::super::agreement::Claim;
 use super::super::exposure::Moment;
-use super::super::facts::{Held, How};
-use super::super::{ack_truthful, bounds, one_log_per_view, view_monotone, view_survival};
+use super::super::facts::{Held, How, Promised};
+use super::super::{
+    ack_truthful, bounds, log_choice, one_log_per_view, view_monotone, view_quorum, view_survival,
+};
 use super::{Delivery, Oracles};
 use crate::engine::time::Time;
 
@@ -132,6 +134,10 @@ impl<S: StateMachine + Default> Oracles<S> {
         if header.op == prepare.commit.plus(depth) {
             self.exposure.count(Moment::PipelineFull);
         }
+        if view > self.facts.log.newest().0 {
+            let violation = view_quorum::check(&self.facts, from, view, "Prepare");
+            self.found(violation);
+        }
         self.headers_in_log(from, view, std::slice::from_ref(header), "Prepare");
         self.facts.log.see_head(view, header.op, self.facts.now);
         self.claimed_in_log(from, view, prepare.commit, Some(&Held::of(header)), How::Prepare);
@@ -159,6 +165,10 @@ impl<S: StateMachine + Default> Oracles<S> {
         self.found(violation);
         if view > self.facts.log.newest().0 {
             self.count_view(view, start);
+            let violation = view_quorum::check(&self.facts, from, view, "StartView")
+                .or_else(|| log_choice::check(&self.facts, from, view, start));
+            self.found(violation);
+            self.facts.see_begun(view);
         }
         self.headers_in_log(from, view, &start.headers, "StartView");
         self.facts.log.see_head(view, start.op, self.facts.now);
@@ -208,6 +218,9 @@ impl<S: StateMachine + Default> Oracles<S> {
                 .or_else(|| ack_truthful::check_promise(facts, from, view, promise));
         self.found(violation);
         self.headers_in_log(from, promise.log_view, &promise.headers, "DoViewChange");
+        let head = promise.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
+        let DoViewChange { log_view, op, .. } = *promise;
+        self.facts.see_promised(Promised { from, view, log_view, op, head });
         // What it says of commits is no claim: it may have heard of them in a view whose log it does not have.
     }
 
