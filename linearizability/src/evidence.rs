@@ -82,6 +82,15 @@ struct Relaxed<I, O> {
     places: Vec<usize>,
 }
 
+/// Which operations an attempt is made with, besides those that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Universe {
+    /// Those that seem to matter.
+    Relevant,
+    /// All.
+    Whole,
+}
+
 /// What a relaxed part comes to.
 enum Tried {
     /// It still contradicts itself.
@@ -209,12 +218,12 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
         let count = self.part.operations.partition_point(|operation| operation.call <= until);
         let core = core.unwrap_or_else(|| vec![self.returns[length - 1]]);
         if let Some((core, universe)) = self.grow(core) {
-            return self.shrink(core, &universe);
+            return self.shrink(&core, &universe);
         }
         let mut all: Vec<usize> = self.returns[..length].to_vec();
         all.sort_unstable();
         let universe: Vec<usize> = (0..count).collect();
-        self.shrink(all, &universe)
+        self.shrink(&all, &universe)
     }
 
     /// Adds operations to `core` until it contradicts itself, mostly long before all are in.
@@ -276,19 +285,38 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
 
     /// Lets go of more and more of `kept` as long as the contradiction stays.
     ///
+    /// Operations that seem not to matter are left out on the way. Letting go of an answer may make them matter after all
+    /// (with two gets that contradict each other, an append may have followed either value), and then what is left does
+    /// not suffice: that is looked at, and it is all done again with all operations.
+    fn shrink(&mut self, kept: &[usize], universe: &[usize]) -> (Vec<usize>, bool) {
+        let (least, minimal) = self.shrink_among(kept, universe, Universe::Relevant);
+        let keeps = |place: usize| least.binary_search(&place).is_ok();
+        let relaxed = self.relax(universe.iter().copied(), keeps);
+        self.steps_max = STEPS_MAX_LAST;
+        match self.attempt(&relaxed) {
+            Tried::Contradiction => (least, minimal),
+            Tried::Order(_) | Tried::Unknown => self.shrink_among(kept, universe, Universe::Whole),
+        }
+    }
+
     /// Reads first: a read that is let go is gone, while a write that is let go may still happen, which is what makes the
     /// attempts long; and with fewer reads it matters less. One pass is enough, since what is needed among more is needed
     /// among fewer.
-    fn shrink(&mut self, kept: Vec<usize>, universe: &[usize]) -> (Vec<usize>, bool) {
+    fn shrink_among(
+        &mut self,
+        kept: &[usize],
+        operations: &[usize],
+        universe: Universe,
+    ) -> (Vec<usize>, bool) {
         let is_read = |place: &usize| {
             let operation = self.part.operations[*place];
             self.part.model.is_read(&operation.input, operation.output())
         };
-        let (reads, mut writes): (Vec<usize>, Vec<usize>) = kept.into_iter().partition(is_read);
-        let (reads, reads_minimal) = self.shrink_group(reads, &writes, universe);
+        let (reads, mut writes): (Vec<usize>, Vec<usize>) = kept.iter().copied().partition(is_read);
+        let (reads, reads_minimal) = self.shrink_group(reads, &writes, (operations, universe));
         // Equal questions are needed together or not at all, mostly.
         writes.sort_by_cached_key(|&place| (hash_of(&self.part.operations[place].input), place));
-        let (writes, writes_minimal) = self.shrink_group(writes, &reads, universe);
+        let (writes, writes_minimal) = self.shrink_group(writes, &reads, (operations, universe));
         let mut kept = [reads, writes].concat();
         kept.sort_unstable();
         (kept, reads_minimal && writes_minimal)
@@ -299,15 +327,17 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
         &mut self,
         mut kept: Vec<usize>,
         fixed: &[usize],
-        universe: &[usize],
+        (operations, universe): (&[usize], Universe),
     ) -> (Vec<usize>, bool) {
         let mut size = kept.len().div_ceil(2).max(1);
-        let mut universe = universe.to_vec();
+        let mut operations = operations.to_vec();
         loop {
-            let mut all = [&kept[..], fixed].concat();
-            all.sort_unstable();
-            let keeps = |place: usize| all.binary_search(&place).is_ok();
-            universe = self.relevant(&self.relax(universe.into_iter(), keeps));
+            if universe == Universe::Relevant {
+                let mut all = [&kept[..], fixed].concat();
+                all.sort_unstable();
+                let keeps = |place: usize| all.binary_search(&place).is_ok();
+                operations = self.relevant(&self.relax(operations.into_iter(), keeps));
+            }
             let mut minimal = true;
             self.steps_max = if size == 1 { STEPS_MAX_LAST } else { STEPS_MAX_FIRST };
             let mut start = 0;
@@ -317,7 +347,7 @@ impl<'a, 'b, M: Model> Story<'a, 'b, M> {
                 let mut all = [&fewer[..], fixed].concat();
                 all.sort_unstable();
                 let keeps = |place: usize| all.binary_search(&place).is_ok();
-                let relaxed = self.relax(universe.iter().copied(), keeps);
+                let relaxed = self.relax(operations.iter().copied(), keeps);
                 match self.attempt(&relaxed) {
                     Tried::Contradiction => kept = fewer,
                     Tried::Order(_) => start = end,

@@ -10,8 +10,8 @@ mod histories;
 use brute_force::is_linearizable;
 use histories::{Draw, HISTORIES};
 use linearizability::{
-    CasRegister, Engine, Evidence, History, KeyValue, Model, Operation, Options, Register, Verdict,
-    check_with, verify,
+    CasRegister, Completion, Engine, Evidence, History, KeyValue, KeyValueCall, KeyValueInput,
+    KeyValueOutput, Model, Operation, Options, Register, Symbols, Verdict, check_with, verify,
 };
 
 /// Lets go of all operations but `kept`: their answers and returns are forgotten.
@@ -133,4 +133,34 @@ fn nondeterministic_counter() {
     let agree =
         |draw: &mut Draw| assert_agreement(&histories::SloppyCounter, &draw.sloppy_counter());
     run(agree, "nondeterministic counter");
+}
+
+/// Two gets contradict each other about one append. With the second let go, the append may have followed the swap, which
+/// then matters although nobody else saw what it left.
+#[test]
+fn an_operation_matters_again_when_another_is_let_go() {
+    let mut symbols = Symbols::new();
+    let [k, _, one, _, two, both] =
+        ["k", "l", "1;", "3;", "2;", "1;2;"].map(|text| symbols.intern(text.as_bytes()));
+    let get = |value| (KeyValueCall::Get, KeyValueOutput::Value(value));
+    let cas = |expected, new| (KeyValueCall::Cas { expected, new }, KeyValueOutput::Swapped);
+    let asked = [
+        (8, 11, get(both)),
+        (15, 23, get(both)),
+        (-3, 7, cas(None, one)),
+        (24, 31, get(one)),
+        (21, 21, cas(Some(both), one)),
+        (11, 11, (KeyValueCall::Append(two), KeyValueOutput::Done)),
+        (2, 12, get(one)),
+        (11, 23, get(two)),
+    ];
+    let operations = (0..).zip(asked).map(|(id, (call, at, (asked, output)))| Operation {
+        id,
+        process: id,
+        call,
+        input: KeyValueInput { key: k, call: asked },
+        completion: Some(Completion { at, output }),
+    });
+    let history = History::from_operations(operations.collect()).unwrap();
+    assert!(!assert_agreement(&KeyValue::new(symbols), &history));
 }
