@@ -277,6 +277,11 @@ impl<M: Model> Part<'_, M> {
         };
         let Some(view) = view else {
             let mut space = ModelSpace::new(self.model, &self.key, &self.operations);
+            if engine == Engine::Auto
+                && let Some(outcome) = try_plain(&problem, &mut space, meter)
+            {
+                return outcome;
+            }
             return search(&problem, &mut space, engine, meter);
         };
         assert_eq!(view.steps.len(), self.operations.len());
@@ -290,6 +295,23 @@ impl<M: Model> Part<'_, M> {
             }
         }
         search(&problem, &mut RegisterSpace::new(&view), engine, meter)
+    }
+}
+
+/// The longest part that the plain search has a try at; its memory is a bit for each operation and step.
+const PLAIN_LENGTH_MAX: usize = 1 << 12;
+
+/// Without a register most of the cuts are of no use, and what is easy is done soonest without them.
+fn try_plain<S: Space>(problem: &Problem, space: &mut S, meter: &mut Meter<'_>) -> Option<Outcome> {
+    if problem.len() > PLAIN_LENGTH_MAX {
+        return None;
+    }
+    let mut first = meter.part(8 * problem.len() as u64);
+    let outcome = plain::search(problem, space, &mut first);
+    meter.steps += first.steps;
+    match outcome {
+        Outcome::Order(_) | Outcome::Impossible { .. } => Some(outcome),
+        Outcome::Exhausted { .. } => None,
     }
 }
 

@@ -60,6 +60,13 @@ impl<'a> Meter<'a> {
         Self { steps: 0, bytes_max: budget.bytes, budget: *budget, looked: 0 }
     }
 
+    /// A meter for the next `steps` steps, or as many as are left.
+    pub(crate) fn part(&self, steps: u64) -> Self {
+        let steps = steps.min(self.budget.steps.saturating_sub(self.steps));
+        let budget = Budget { steps, ..self.budget };
+        Self { steps: 0, bytes_max: self.bytes_max, budget, looked: 0 }
+    }
+
     /// Counts one step.
     pub(crate) fn step(&mut self) {
         self.steps += 1;
