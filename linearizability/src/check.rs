@@ -306,7 +306,7 @@ fn try_plain<S: Space>(problem: &Problem, space: &mut S, meter: &mut Meter<'_>) 
     if problem.len() > PLAIN_LENGTH_MAX {
         return None;
     }
-    let mut first = meter.part(8 * problem.len() as u64);
+    let mut first = meter.part(64 * problem.len() as u64);
     let outcome = plain::search(problem, space, &mut first);
     meter.steps += first.steps;
     match outcome {
