@@ -6,6 +6,7 @@ mod sweep;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -110,11 +111,14 @@ impl From<io::Error> for CliError {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     panics::install();
-    let done = match cli.command.unwrap_or(Command::Run(cli.run)) {
+    let work = || match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Check(args) => check::run(&args),
     };
+    // A panic that is not the code under test's is a bug in here, and has spoken for itself.
+    let done = catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(CliError::Internal("the simulator itself panicked".to_owned())));
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -17,7 +17,7 @@ use crate::engine::random::Seed;
 use crate::engine::time::LocalTime;
 
 /// What a client is given to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Go through the operations of the script from number `first` to before number `until`.
     Script {
@@ -26,8 +26,6 @@ pub enum Work {
         /// The end.
         until: u32,
     },
-    /// Ask for this, as soon as what was asked before is answered.
-    Request(Arc<[u8]>),
 }
 
 /// A client process: a new one, with a new identity, after each crash.
@@ -45,8 +43,6 @@ pub struct ClientNode {
     next: u32,
     until: u32,
     ask_at: Option<Instant>,
-    /// Hand-written requests that wait for their turn, the last one first.
-    requests: Vec<Arc<[u8]>>,
     /// What is asked and not answered yet.
     open: Option<Arc<[u8]>>,
     bytes: Vec<u8>,
@@ -67,7 +63,6 @@ impl ClientNode {
             next: 0,
             until: 0,
             ask_at: None,
-            requests: Vec::new(),
             open: None,
             bytes: Vec::new(),
         }
@@ -76,7 +71,7 @@ impl ClientNode {
     /// Whether it has nothing left to ask for, and waits for nothing.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        self.open.is_none() && self.next >= self.until && self.requests.is_empty()
+        self.open.is_none() && self.next >= self.until
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -117,24 +112,15 @@ impl ClientNode {
     }
 
     fn take(&mut self, now: Instant, work: Work) {
-        match work {
-            Work::Script { first, until } => {
-                self.next = self.next.max(first);
-                self.until = until;
-            }
-            Work::Request(operation) => self.requests.insert(0, operation),
-        }
+        let Work::Script { first, until } = work;
+        self.next = self.next.max(first);
+        self.until = until;
         self.think(now);
     }
 
     /// Plans the next question, if there is one and nothing is open.
     fn think(&mut self, now: Instant) {
-        if self.open.is_some() || self.ask_at.is_some() {
-            return;
-        }
-        if !self.requests.is_empty() {
-            self.ask_at = Some(now);
-        } else if self.next < self.until {
+        if self.open.is_none() && self.ask_at.is_none() && self.next < self.until {
             let think = Duration::from_ns(self.script.think(self.next).as_ns());
             self.ask_at = Some(now.plus(think));
         }
@@ -142,17 +128,14 @@ impl ClientNode {
 
     fn ask(&mut self, now: Instant, context: &mut Context<'_, Node>) {
         self.ask_at = None;
-        let (number, operation) = match self.requests.pop() {
-            Some(operation) => (None, operation),
-            None if self.next < self.until => {
-                let number = self.next;
-                self.next += 1;
-                self.bytes.clear();
-                self.script.operation(number, &mut self.bytes);
-                (Some(number), Arc::from(self.bytes.as_slice()))
-            }
-            None => return,
-        };
+        if self.next >= self.until {
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.bytes.clear();
+        self.script.operation(number, &mut self.bytes);
+        let operation: Arc<[u8]> = Arc::from(self.bytes.as_slice());
         self.open = Some(Arc::clone(&operation));
         let invoked = ClientEvent::Invoked { number, operation: Arc::clone(&operation) };
         context.event(Event::Client(invoked));

@@ -29,8 +29,8 @@ pub enum ClientEvent {
     },
     /// It asks.
     Invoked {
-        /// The number of the operation among those of its script; hand-written ones have none.
-        number: Option<u32>,
+        /// The number of the operation among those of its script.
+        number: u32,
         /// The operation's bytes.
         operation: Arc<[u8]>,
     },
@@ -139,7 +139,7 @@ impl process::Event for Event {
             Self::Replica(event) => fold_replica(fold, event),
             Self::Client(ClientEvent::Registered { session }) => fold.with(session.get()),
             Self::Client(ClientEvent::Invoked { number, operation }) => {
-                fold.with(number.map_or(u64::MAX, u64::from)).with(digest(operation))
+                fold.with(u64::from(*number)).with(digest(operation))
             }
             Self::Client(ClientEvent::Returned { result }) => fold.with(digest(result)),
             Self::Client(ClientEvent::Evicted) => fold,

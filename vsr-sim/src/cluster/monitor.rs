@@ -171,9 +171,7 @@ impl Monitor {
         let process = client.process;
         let written = match event {
             ClientEvent::Invoked { number, operation } => {
-                if let Some(number) = number {
-                    client.next = number + 1;
-                }
+                client.next = number + 1;
                 self.chronicle.invoke(process, now, operation)
             }
             ClientEvent::Returned { result } => {
