@@ -285,3 +285,134 @@ impl Slot {
 fn place_of(index: usize) -> u32 {
     u32::try_from(index).expect("slots are counted in 32 bits")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::Operation;
+    use crate::io::Effect;
+    use crate::number::ViewNumber;
+
+    /// A journal over a disk that completes writes only when told to.
+    struct Bench {
+        journal: Journal,
+        tokens: Tokens,
+        effects: Effects,
+        in_flight: Vec<(Token, Subject)>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                journal: Journal::new(&Configuration::of(3)),
+                tokens: Tokens::default(),
+                effects: Effects::new(),
+                in_flight: Vec::new(),
+            }
+        }
+
+        /// Appends an entry of `view`; answers its checksum.
+        fn append(&mut self, view: u64) -> Checksum {
+            let head = self.journal.head();
+            let mut header = Header {
+                parent: head.checksum,
+                op: head.op.next(),
+                view: ViewNumber::new(view),
+                operation: Operation::Apply,
+                ..*head
+            };
+            header.seal();
+            let entry = Arc::new(Entry::new(header, &[]).unwrap());
+            self.journal.append(entry, &mut self.tokens, &mut self.effects);
+            self.collect();
+            header.checksum
+        }
+
+        fn collect(&mut self) {
+            for effect in self.effects.drain().0 {
+                if let Effect::Write { token, .. } = effect {
+                    self.in_flight.push((token, Subject::of(token).unwrap()));
+                }
+            }
+        }
+
+        /// Completes the oldest write in flight for which `wanted` holds.
+        fn complete(&mut self, wanted: Subject) -> Written {
+            let place = self.in_flight.iter().position(|(_, subject)| *subject == wanted);
+            let (token, subject) = self.in_flight.remove(place.expect("such a write"));
+            let (tokens, effects) = (&mut self.tokens, &mut self.effects);
+            let written = match subject {
+                Subject::Prepare(slot) => {
+                    self.journal.on_prepare_written(slot, token, tokens, effects);
+                    Written::Nothing
+                }
+                Subject::RedundantHeader(slot) => {
+                    self.journal.on_header_written(slot, token, tokens, effects)
+                }
+                Subject::SuperblockCopy(_) | Subject::HeaderRing => panic!("not a journal's"),
+            };
+            self.collect();
+            written
+        }
+    }
+
+    #[test]
+    fn the_header_follows_its_prepare_and_only_then_is_the_entry_durable() {
+        let mut bench = Bench::new();
+        bench.append(0);
+        assert_eq!(bench.in_flight.len(), 1, "the header is not written yet");
+        bench.complete(Subject::Prepare(1));
+        assert_eq!(bench.journal.durable(), OpNumber::ZERO);
+        assert_eq!(bench.complete(Subject::RedundantHeader(1)), Written::PrefixGrew);
+        assert_eq!(bench.journal.durable(), OpNumber::new(1));
+        // A header on disk before its prepare would vouch for an entry that a crash may still tear.
+    }
+
+    #[test]
+    fn an_entry_behind_a_hole_is_not_durable() {
+        let mut bench = Bench::new();
+        bench.append(0);
+        bench.append(0);
+        bench.complete(Subject::Prepare(2));
+        assert_eq!(bench.complete(Subject::RedundantHeader(2)), Written::Nothing);
+        assert_eq!(bench.journal.durable(), OpNumber::ZERO);
+        bench.complete(Subject::Prepare(1));
+        bench.complete(Subject::RedundantHeader(1));
+        assert_eq!(bench.journal.durable(), OpNumber::new(2));
+        // Acknowledged over the hole, it would be cut off with the hole after a crash.
+    }
+
+    #[test]
+    fn a_slot_has_one_write_in_flight_whatever_the_log_does() {
+        let mut bench = Bench::new();
+        let old = bench.append(0);
+        bench.journal.truncate(OpNumber::ZERO);
+        let new = bench.append(1);
+        assert_ne!(old, new);
+        assert_eq!(bench.in_flight.len(), 1, "the old write must end first");
+        bench.complete(Subject::Prepare(1));
+        // What follows is the new prepare, not the header of the old one.
+        assert_eq!(bench.in_flight[0].1, Subject::Prepare(1));
+        bench.complete(Subject::Prepare(1));
+        bench.complete(Subject::RedundantHeader(1));
+        assert_eq!(bench.journal.durable(), OpNumber::new(1));
+        // Two writes to one slot may end in either order: the older one could be what stays.
+    }
+
+    #[test]
+    fn an_entry_that_comes_back_is_durable_only_if_its_slot_was_not_written_over() {
+        let mut bench = Bench::new();
+        bench.append(0);
+        bench.complete(Subject::Prepare(1));
+        bench.complete(Subject::RedundantHeader(1));
+        bench.journal.truncate(OpNumber::ZERO);
+        bench.append(0);
+        assert_eq!(bench.journal.durable(), OpNumber::new(1), "it was never gone from the disk");
+        bench.journal.truncate(OpNumber::ZERO);
+        bench.append(1);
+        bench.journal.truncate(OpNumber::ZERO);
+        bench.append(0);
+        assert_eq!(bench.journal.durable(), OpNumber::ZERO, "another entry is being written there");
+        // Believing the older completion would acknowledge what the disk is about to lose.
+    }
+}
