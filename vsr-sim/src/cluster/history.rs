@@ -2,7 +2,7 @@
 
 use linearizability::{
     Budget, Evidence, Exhausted, History, HistoryError, KeyValue, KeyValueCall, KeyValueInput,
-    KeyValueOutput, Model as _, Recorder, Symbols, Verdict, check,
+    KeyValueOutput, Model as _, Recorder, Symbols, Verdict, check_order,
 };
 
 use super::key_value::{Answer, Operation};
@@ -133,11 +133,12 @@ impl Finished {
         text
     }
 
-    /// Asks the checker, which may take `steps` steps for each key.
+    /// Asks the checker, which may take `steps` steps for each key if the order in which operations were committed does not
+    /// explain the history as it is.
     #[must_use]
-    pub fn judge(&self, steps: u64) -> Judgement {
+    pub fn judge(&self, commit_order: Vec<usize>, steps: u64) -> Judgement {
         let budget = Budget { steps, bytes: 64 << 20, stop: None };
-        match check(&self.model, &self.history, &budget) {
+        match check_order(&self.model, &self.history, commit_order, &budget) {
             Verdict::Linearizable(_) => Judgement::Linearizable,
             Verdict::NotLinearizable(evidence) => Judgement::NotLinearizable(evidence),
             Verdict::Unknown(exhausted) => Judgement::Unknown(exhausted),

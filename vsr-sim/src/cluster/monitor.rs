@@ -1,8 +1,10 @@
 //! Watches a cluster: lets the oracles see it, writes down what clients see, and samples the wire.
 
 use vsr_core::configuration::Configuration;
+use vsr_core::header::Operation;
 use vsr_core::io::{Event as ReplicaEvent, Halt, Status, Zone};
-use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
+use vsr_core::message::Request;
+use vsr_core::number::{ClientId, OpNumber, ReplicaIndex, RequestNumber, ViewNumber};
 use vsr_core::wire::{self, Frame};
 
 use super::event::{ClientEvent, Event};
@@ -31,6 +33,10 @@ struct ClientSeen {
     process: u64,
     /// The number of its next operation of the script.
     next: u32,
+    /// The place in the history of the last question.
+    question: usize,
+    /// The last request that it sent for the first time.
+    sent: Option<(ClientId, RequestNumber)>,
 }
 
 /// The observer of every run.
@@ -41,6 +47,8 @@ pub struct Monitor {
     clients: Vec<ClientSeen>,
     processes: u64,
     chronicle: Chronicle,
+    /// Which request carries which question of the history.
+    questions: Vec<((ClientId, RequestNumber), usize)>,
     finding: Option<Box<Finding>>,
     halted: Option<(NodeIndex, Halt)>,
     view_max: ViewNumber,
@@ -62,6 +70,7 @@ impl Monitor {
             clients: Vec::new(),
             processes: 0,
             chronicle: Chronicle::default(),
+            questions: Vec::new(),
             finding: None,
             halted: None,
             view_max: ViewNumber::ZERO,
@@ -83,6 +92,7 @@ impl Monitor {
         self.clients.resize(client_count.into(), ClientSeen::default());
         self.processes = 0;
         self.chronicle = Chronicle::default();
+        self.questions.clear();
         self.finding = None;
         self.halted = None;
         self.view_max = ViewNumber::ZERO;
@@ -150,6 +160,27 @@ impl Monitor {
         self.clients[usize::from(client)].next
     }
 
+    /// The questions of the history in the order of the log that was committed.
+    #[must_use]
+    pub fn commit_order(&mut self) -> Vec<usize> {
+        self.questions.sort_unstable();
+        let place = |asked| self.questions.binary_search_by_key(&asked, |(asked, _)| *asked).ok();
+        let places = self.oracles().commit_order().filter_map(place);
+        places.map(|place| self.questions[place].1).collect()
+    }
+
+    /// A client sends a request: if for the first time, it carries the last question.
+    fn request_sent(&mut self, node: NodeIndex, request: &Request) {
+        let name = (request.client, request.request);
+        let client = self.client(node);
+        if request.operation != Operation::Apply || client.sent == Some(name) {
+            return;
+        }
+        client.sent = Some(name);
+        let question = client.question;
+        self.questions.push((name, question));
+    }
+
     /// Takes the history out.
     pub fn take_chronicle(&mut self) -> Chronicle {
         std::mem::take(&mut self.chronicle)
@@ -172,7 +203,11 @@ impl Monitor {
         let written = match event {
             ClientEvent::Invoked { number, operation } => {
                 client.next = number + 1;
-                self.chronicle.invoke(process, now, operation)
+                let invoked = self.chronicle.invoke(process, now, operation);
+                if let Ok(question) = invoked {
+                    self.client(node).question = question;
+                }
+                invoked
             }
             ClientEvent::Returned { result } => {
                 self.requests += 1;
@@ -272,6 +307,9 @@ fn chronicle_finding(now: Time, who: &str, error: &ChronicleError) -> Finding {
 impl Observer<Node> for Monitor {
     fn packet_sent(&mut self, now: Time, packet: &Packet<Frame>) {
         self.witness.packet_sent(now, packet);
+        if let Frame::Request(request) = &packet.message {
+            self.request_sent(packet.name.from, request);
+        }
         self.sent += 1;
         if self.sent <= WIRE_FIRST || self.sent.is_multiple_of(WIRE_SAMPLE) {
             self.sample_wire(now, packet);

@@ -34,8 +34,9 @@ impl<T: Listener> Run<'_, T> {
 
     fn judge_history(&mut self) -> Judged {
         let at = self.world.now();
+        let order = self.monitor_mut().commit_order();
         let finished = self.monitor_mut().take_chronicle().finish();
-        match finished.judge(CHECK_STEPS) {
+        match finished.judge(order, CHECK_STEPS) {
             Judgement::Linearizable => Judged::Fine,
             Judgement::Unknown(exhausted) => Judged::Unknown(exhausted.to_string()),
             Judgement::NotLinearizable(evidence) => Judged::Refused(Finding {

@@ -2,7 +2,7 @@
 
 use vsr_core::checksum::Checksum;
 use vsr_core::message::Reply;
-use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
+use vsr_core::number::{ClientId, OpNumber, ReplicaIndex, RequestNumber, ViewNumber};
 use vsr_core::state_machine::StateMachine;
 
 use super::super::agreement::{self, Claim};
@@ -97,6 +97,13 @@ impl<S: StateMachine + Default> Oracles<S> {
             checksum = header.parent;
             op = op.minus(1);
         }
+    }
+
+    /// The requests that the committed log executes, in its order: what should explain all that clients saw.
+    pub fn commit_order(&self) -> impl Iterator<Item = (ClientId, RequestNumber)> + '_ {
+        let places = self.facts.log.applies().iter().map(|op| self.facts.log.place(*op));
+        let headers = places.filter_map(|place| place?.committed_header());
+        headers.map(|header| (header.client, header.request))
     }
 
     fn commit(&mut self, op: OpNumber, checksum: Checksum, claim: &Claim) {
