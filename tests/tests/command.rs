@@ -220,3 +220,33 @@ fn a_budget_that_runs_out_is_unknown_and_never_a_pass() {
     let record: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &record["verdict"]), (20, &Value::from("unknown")));
 }
+
+/// A stored history, judged by the command: right, wrong, and cut in half.
+#[test]
+fn a_stored_history_gets_a_verdict_or_a_line_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = r#"{"process":0,"f":"put","key":"a","value":"1","call":0,"return":10,"output":null}"#;
+    let get = r#"{"process":1,"f":"get","key":"a","call":12,"return":20,"output":"1"}"#;
+    let stale = get.replace("\"1\"", "null");
+    let check = |text: &str| {
+        fs::write(folder.path().join("history"), text).unwrap();
+        run_in(folder.path(), &["check", "history", "--model", "kv", "--input-format", "jsonl"])
+    };
+
+    let (code, stdout, _) = check(&format!("{put}\n{get}\n"));
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("PASS  linearizable"), "{stdout}");
+
+    let (code, stdout, _) = check(&format!("{put}\n{stale}\n"));
+    assert_eq!(code, 11);
+    assert!(stdout.contains("fits nowhere"), "{stdout}");
+
+    let (code, stdout, stderr) = check(&format!("{put}\n{}", &get[..40]));
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("line 2"), "{stderr}");
+
+    let (code, _, stderr) = check("");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("no operation"), "{stderr}");
+    // A history that cannot be read must never be taken for one that is right.
+}
