@@ -250,3 +250,20 @@ fn a_stored_history_gets_a_verdict_or_a_line_number() {
     assert!(stderr.contains("no operation"), "{stderr}");
     // A history that cannot be read must never be taken for one that is right.
 }
+
+/// Every story that is kept still ends well; what each would show otherwise stands in its own last sentence.
+#[test]
+fn every_kept_scenario_passes() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut count = 0;
+    for folder in fs::read_dir(kept).unwrap() {
+        for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let (code, stdout, stderr) = run(&["run", "--scenario", path.to_str().unwrap()]);
+            assert_eq!(code, 0, "{}\n{stdout}\n{stderr}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no scenario was run");
+    // A story that nobody runs goes stale, and with it the bug that it was kept for.
+}
