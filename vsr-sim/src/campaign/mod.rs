@@ -1,6 +1,5 @@
 //! Many runs: sweeps over seeds, and what is kept of those that fail.
 
 pub mod artefacts;
-pub mod panics;
 pub mod subject;
 pub mod sweep;

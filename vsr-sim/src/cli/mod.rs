@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::campaign::panics;
 use crate::scenario::draw::Overrides;
+use crate::scenario::panics;
 
 /// Clusters of Viewstamped Replication under faults, from one seed, and a verdict.
 #[derive(Debug, Parser)]

@@ -12,9 +12,9 @@ use super::{CliError, Format, OverrideArgs, parse_seed, print, print_record, say
 use crate::campaign::artefacts;
 use crate::campaign::subject::Clusters;
 use crate::campaign::sweep::{Failure, Plan, Summary, sweep};
+use crate::cluster::words;
 use crate::report::json::{SweepRecord, exit_code_of_sweep};
 use crate::report::text;
-use crate::report::words;
 use crate::scenario::Scenario;
 use crate::scenario::run::Runner;
 

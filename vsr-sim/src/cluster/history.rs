@@ -6,8 +6,8 @@ use linearizability::{
 };
 
 use super::key_value::{Answer, Operation};
+use super::words;
 use crate::engine::time::Time;
-use crate::report::words;
 
 /// Writes down questions and answers.
 #[derive(Debug, Default)]

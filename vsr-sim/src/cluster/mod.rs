@@ -10,6 +10,7 @@ pub mod packet;
 pub mod recorded;
 pub mod replica;
 pub mod selector;
+pub mod words;
 pub mod workload;
 
 pub use node::{Blueprint, Node};

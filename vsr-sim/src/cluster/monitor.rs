@@ -11,14 +11,13 @@ use super::event::{ClientEvent, Event};
 use super::history::{Chronicle, ChronicleError};
 use super::key_value::KeyValue;
 use super::node::{Node, replica_at};
+use super::words;
 use crate::engine::disk::{Disk, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
-use crate::oracles::{DiskBytes, Kind, Oracles, Violation, Witness};
-use crate::report::words;
-use crate::scenario::outcome::{Finding, FindingKind};
+use crate::oracles::{DiskBytes, Finding, FindingKind, Kind, Oracles, Violation, Witness};
 
 /// Of so many packets, one is put on a wire and taken off again.
 const WIRE_SAMPLE: u64 = 64;

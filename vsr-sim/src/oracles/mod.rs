@@ -13,6 +13,7 @@ mod exactly_once;
 mod execution_order;
 mod exposure;
 mod facts;
+mod finding;
 #[cfg(test)]
 mod forge;
 mod judge;
@@ -30,6 +31,7 @@ mod violation;
 mod witness;
 
 pub use exposure::{Exposure, Moment};
+pub use finding::{Finding, FindingKind};
 pub use judge::{Delivery, DiskBytes, Oracles};
 pub use liveness::{Bounds, Environment, TRIES};
 pub use violation::{Kind, Property, Violation};

@@ -6,9 +6,9 @@ use std::io::Write;
 use vsr_core::io::{Event as ReplicaEvent, Status};
 use vsr_core::wire::Frame;
 
-use super::words;
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::node::Node;
+use crate::cluster::words;
 use crate::engine::disk::{Disk, Resolution, Write as DiskWrite};
 use crate::engine::network::{Dropped, Packet};
 use crate::engine::node::{Incarnation, NodeIndex, NodeSet};

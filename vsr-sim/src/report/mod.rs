@@ -4,4 +4,3 @@ pub mod grid;
 pub mod json;
 pub mod story;
 pub mod text;
-pub mod words;

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use vsr_core::io::Event as ReplicaEvent;
 
-use super::words;
 use crate::cluster::event::Event;
 use crate::cluster::node::Node;
+use crate::cluster::words;
 use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;

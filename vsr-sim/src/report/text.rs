@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::json::signature;
-use super::words::{self, count, time};
 use crate::campaign::sweep::Summary;
+use crate::cluster::words::{self, count, time};
 use crate::engine::time::{Span, Time};
 use crate::faults::Fault;
 use crate::oracles::{Exposure, Moment};

@@ -4,12 +4,12 @@
 
 use super::{Clocks, Cluster, Expect, FORMAT, Scenario, TimeoutSpans};
 use crate::cluster::selector::BUSY;
+use crate::cluster::words;
 use crate::cluster::workload::{Mix, Workload};
 use crate::engine::node::NodeIndex;
 use crate::engine::random::{Seed, Stream};
 use crate::engine::time::{Span, Time};
 use crate::faults::{Cue, Fault, Gate, MomentName, On, Selector, Shape, Step, Swarm, draw};
-use crate::report::words;
 
 /// What flags put in the place of what was drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

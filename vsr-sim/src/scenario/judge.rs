@@ -2,12 +2,12 @@
 
 use super::listener::Listener;
 use super::outcome::{Finding, FindingKind, Verdict};
+use super::panics;
 use super::phases::{Ended, Run};
-use crate::campaign::panics;
 use crate::cluster::history::Judgement;
+use crate::cluster::words;
 use crate::engine::node::NodeIndex;
 use crate::engine::world::{Panicked, Stop};
-use crate::report::words;
 
 /// The steps that the checker may take for each key before a history is given up as unknown.
 const CHECK_STEPS: u64 = 5_000_000;

@@ -5,6 +5,7 @@ pub mod file;
 mod judge;
 pub mod listener;
 pub mod outcome;
+pub mod panics;
 mod phases;
 pub mod run;
 
