@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::campaign::sweep::Summary;
+use super::summary::Summary;
 use crate::faults::Fault;
 use crate::scenario::outcome::{FindingKind, Outcome, Verdict};
 

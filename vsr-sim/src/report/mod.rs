@@ -3,4 +3,5 @@
 pub mod grid;
 pub mod json;
 pub mod story;
+pub mod summary;
 pub mod text;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::json::signature;
-use crate::campaign::sweep::Summary;
+use super::summary::Summary;
 use crate::cluster::words::{self, count, time};
 use crate::engine::time::{Span, Time};
 use crate::faults::Fault;
