@@ -45,6 +45,27 @@ impl Words {
         WORDS.contains(&word) || numbered(word).is_some() || selector.is_built_in(128)
     }
 
+    /// Whether a word stands for one replica or one client by number, in some cluster.
+    #[must_use]
+    pub fn is_numbered(selector: &Selector) -> bool {
+        numbered(selector.word()).is_some()
+    }
+
+    /// The one node called `r3` or `c1`, if the word is such a name and the cluster has it.
+    #[must_use]
+    pub fn node(self, selector: &Selector) -> Option<NodeIndex> {
+        self.numbered(numbered(selector.word())?).iter().next()
+    }
+
+    /// The name of a node.
+    #[must_use]
+    pub fn name(self, node: NodeIndex) -> Selector {
+        Selector::new(match node.number().checked_sub(self.replicas) {
+            None => format!("r{}", node.number()),
+            Some(client) => format!("c{client}"),
+        })
+    }
+
     fn all_replicas(self) -> NodeSet {
         NodeSet::first(self.replicas)
     }

@@ -3,6 +3,7 @@
 pub mod broadcast;
 pub mod clock;
 mod control;
+mod decided;
 pub mod disk;
 mod happen;
 pub mod network;
@@ -20,6 +21,7 @@ pub mod trace;
 pub mod watch;
 pub mod world;
 
+pub use decided::PacketFate;
 pub use disk::{Disk, DiskRates, Resolution, SECTOR_SIZE, Write};
 pub use network::{Dropped, LinkRates, Network, NetworkFaultId, Packet, PacketName, RateChange};
 pub use node::{Incarnation, NodeIndex, NodeSet};

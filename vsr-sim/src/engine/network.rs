@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::decided::{Decided, PacketFate, Recorder};
 use super::node::NodeIndex;
 use super::process::Message;
 use super::random::{Fate, Keyed, Seed};
@@ -177,6 +178,9 @@ pub struct Network<M> {
     kind_count: usize,
     /// The names of packets to lose, in order.
     listed: Vec<PacketName>,
+    /// What becomes of single packets whatever the rates say, and what the rates did to which.
+    decided: Decided,
+    recorder: Recorder,
     pub(crate) packets: Slab<Packet<M>>,
     /// The packets that are held back, in order of sending.
     held: Vec<u32>,
@@ -203,6 +207,8 @@ impl<M: Message> Network<M> {
             recent: Recent::default(),
             kind_count: 0,
             listed: Vec::new(),
+            decided: Decided::default(),
+            recorder: Recorder::default(),
             packets: Slab::new(),
             held: Vec::new(),
         }
@@ -226,6 +232,8 @@ impl<M: Message> Network<M> {
         self.kind_count = kind_count;
         self.recent.reset(link_count * kind_count);
         self.listed.clear();
+        self.decided.clear();
+        self.recorder.stop();
         self.packets.drain().for_each(drop);
         self.held.clear();
     }
@@ -252,29 +260,40 @@ impl<M: Message> Network<M> {
     }
 
     /// What becomes of the packet called `name`, which is sent `now`.
-    pub(crate) fn route(&self, now: Time, name: &PacketName, fate: Fate) -> Route {
+    pub(crate) fn route(&mut self, now: Time, name: &PacketName, fate: Fate) -> Route {
         if name.from == name.to {
             return Route::Carry { arrives: now.plus(LOOPBACK), copy_arrives: None };
         }
-        let link = &self.links[self.link(name.from, name.to)];
-        if link.cuts > 0 {
+        let Link { cuts, held, rates } = self.links[self.link(name.from, name.to)];
+        if cuts > 0 {
             return Route::Drop(Dropped::Cut);
         }
         if !self.listed.is_empty() && self.listed.binary_search(name).is_ok() {
             return Route::Drop(Dropped::Listed);
         }
-        let rates = &link.rates;
-        if rates.loss_ppm > 0 && fate.chance(lane::LOSS, rates.loss_ppm) {
+        let decision = self.decided.of(name);
+        let is_lost = rates.loss_ppm > 0 && fate.chance(lane::LOSS, rates.loss_ppm);
+        if is_lost || decision.is_lost {
+            self.recorder.note(name, PacketFate::Lost);
             return Route::Drop(Dropped::Lost);
         }
-        if link.held >> name.kind & 1 == 1 {
+        if held >> name.kind & 1 == 1 {
             return Route::Hold;
         }
-        let copied = rates.duplicate_ppm > 0 && fate.chance(lane::DUPLICATE, rates.duplicate_ppm);
-        Route::Carry {
-            arrives: now.plus(delay(rates, fate, 0)),
-            copy_arrives: copied.then(|| now.plus(delay(rates, fate, 1))),
+        let (quick, late) = delay(&rates, fate, 0);
+        let late = late.plus(decision.late);
+        if late > Span::ZERO {
+            self.recorder.note(name, PacketFate::Late { by: late });
         }
+        let is_copied =
+            rates.duplicate_ppm > 0 && fate.chance(lane::DUPLICATE, rates.duplicate_ppm);
+        let copy_arrives = (is_copied || decision.copy_late.is_some()).then(|| {
+            let (quick, late) = delay(&rates, fate, 1);
+            let late = late.plus(decision.copy_late.unwrap_or_default());
+            self.recorder.note(name, PacketFate::Twice { late });
+            now.plus(quick.plus(late))
+        });
+        Route::Carry { arrives: now.plus(quick.plus(late)), copy_arrives }
     }
 
     /// Whether packets cannot pass `from` one node `to` another at this moment.
@@ -309,6 +328,21 @@ impl<M: Message> Network<M> {
         if let Err(place) = self.listed.binary_search(&name) {
             self.listed.insert(place, name);
         }
+    }
+
+    /// Decides what becomes of the packet called `name`, if it is ever sent; the rates may do more to it.
+    pub fn decide(&mut self, name: PacketName, fate: PacketFate) {
+        self.decided.add(name, fate);
+    }
+
+    /// From now on writes down which packets meet bad luck; for [`Self::take_recorded`].
+    pub fn record(&mut self) {
+        self.recorder.start();
+    }
+
+    /// Which packets met bad luck since [`Self::record`], in order: all that it takes to do without rates.
+    pub fn take_recorded(&mut self) -> Vec<(PacketName, PacketFate)> {
+        self.recorder.take()
     }
 
     /// Cuts links: nothing passes them, not even what is under way, until [`Self::lift`].
@@ -404,17 +438,17 @@ impl<M: Message> Network<M> {
 /// How long a packet from a node to itself takes.
 const LOOPBACK: Span = Span::from_us(1);
 
-/// How long a copy takes.
-fn delay(rates: &LinkRates, fate: Fate, copy: u64) -> Span {
+/// How long a copy takes: by the ordinary rates, and how much longer by bad luck.
+fn delay(rates: &LinkRates, fate: Fate, copy: u64) -> (Span, Span) {
     let first = lane::DELAY + copy * lane::DELAY_LANES;
     let jitter = Span::from_ns(fate.up_to(first, rates.jitter.as_ns()));
     let quick = rates.latency.plus(jitter);
     if rates.tail_ppm == 0 || !fate.chance(first + 1, rates.tail_ppm) {
-        return quick;
+        return (quick, Span::ZERO);
     }
     // Up to the whole tail, half of it, a quarter and so on, each as likely as the others.
     let halvings = fate.up_to(first + 2, TAIL_HALVINGS_MAX);
-    quick.plus(Span::from_ns(fate.up_to(first + 3, rates.tail.as_ns() >> halvings)))
+    (quick, Span::from_ns(fate.up_to(first + 3, rates.tail.as_ns() >> halvings)))
 }
 
 const TAIL_HALVINGS_MAX: u64 = 7;

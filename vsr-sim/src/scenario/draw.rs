@@ -66,6 +66,7 @@ impl Scenario {
             clock: draw_clocks(&mut seed.stream("clock")),
             workload: Some(workload),
             steps,
+            fates: Vec::new(),
             expect: Expect::default(),
         }
     }

@@ -6,6 +6,16 @@ use crate::faults::Fault;
 
 /// A listener; every method does nothing unless it is written.
 pub trait Listener: Observer<Node> {
+    /// The step at this place of the scenario had its time, and was done to these nodes.
+    fn step_begins(&mut self, now: Time, step: usize, nodes: NodeSet) {
+        let _ = (now, step, nodes);
+    }
+
+    /// The step, which lasted, is over.
+    fn step_ends(&mut self, now: Time, step: usize) {
+        let _ = (now, step);
+    }
+
     /// This was done to these nodes.
     fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
         let _ = (now, fault, nodes);

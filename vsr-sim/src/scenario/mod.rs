@@ -1,6 +1,7 @@
 //! Scenarios: everything that a run is a function of, written out. Drawn from a seed, read from a file, or both.
 
 pub mod draw;
+pub mod fates;
 pub mod file;
 mod judge;
 pub mod listener;
@@ -17,6 +18,8 @@ use vsr_core::configuration::{Configuration, Timeouts};
 use vsr_core::number::REPLICA_COUNT_MAX;
 use vsr_core::time::Duration;
 
+use self::fates::NamedFate;
+
 use crate::cluster::Node;
 use crate::cluster::selector::Words;
 use crate::cluster::workload::Workload;
@@ -24,7 +27,8 @@ use crate::engine::disk::DiskRates;
 use crate::engine::network::LinkRates;
 use crate::engine::random::Seed;
 use crate::engine::time::Span;
-use crate::faults::Step;
+use crate::engine::{PacketFate, PacketName};
+use crate::faults::{Fault, Step};
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
@@ -63,6 +67,13 @@ pub struct Scenario {
     /// What clients ask for by themselves; nothing, where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+    /// What becomes of single packets, whatever the rates say.
+    #[serde(
+        default,
+        deserialize_with = "fates::checked_fates",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub fates: Vec<NamedFate>,
     /// How long faults and clients go on at most, before the faults stop.
     #[serde(default = "default_duration")]
     pub duration: Span,
@@ -72,6 +83,29 @@ pub struct Scenario {
     /// What must come of it.
     #[serde(default)]
     pub expect: Expect,
+}
+
+impl Scenario {
+    /// The words for nodes that this cluster knows.
+    #[must_use]
+    pub const fn words(&self) -> Words {
+        Words { replicas: self.cluster.replicas, clients: self.cluster.clients }
+    }
+
+    /// Puts these fates in the place of all chances that packets are lost, doubled or much delayed.
+    pub fn decide(&mut self, recorded: Vec<(PacketName, PacketFate)>) {
+        let words = self.words();
+        let named = |(name, fate): &(PacketName, PacketFate)| NamedFate::of(words, name, *fate);
+        self.fates = recorded.iter().map(named).collect();
+        let rates = &mut self.network;
+        (rates.loss_ppm, rates.duplicate_ppm) = (0, 0);
+        (rates.tail_ppm, rates.tail) = (0, Span::ZERO);
+        for step in &mut self.steps {
+            if let Fault::Rates { change, .. } = &mut step.action {
+                (change.loss_ppm, change.duplicate_ppm, change.tail_ppm) = (None, None, None);
+            }
+        }
+    }
 }
 
 const fn first_seed() -> Seed {

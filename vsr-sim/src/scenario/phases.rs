@@ -8,7 +8,7 @@ use super::Scenario;
 use super::draw::LATE_REQUESTS;
 use super::listener::Listener;
 use super::outcome::{FaultCounts, Finding, FindingKind};
-use super::run::{EVENTS_MAX, Watched};
+use super::run::Watched;
 use crate::cluster::client::{ClientNode, Work};
 use crate::cluster::monitor::Monitor;
 use crate::cluster::node::{Node, replica_at};
@@ -135,7 +135,8 @@ impl<'a, T: Listener> Run<'a, T> {
                 Due::Stopped(Stop::Reached | Stop::Idle | Stop::Hit) => return Ok(()),
                 Due::Stopped(Stop::Observer | Stop::Panicked(_)) => return Err(Ended::Broken),
                 Due::Stopped(Stop::Budget) => {
-                    return Err(Ended::Budget(format!("{EVENTS_MAX} events")));
+                    let most = self.world.setup().events_max;
+                    return Err(Ended::Budget(format!("{most} events")));
                 }
             }
         }
@@ -149,6 +150,7 @@ impl<'a, T: Listener> Run<'a, T> {
         self.faults[fault.index()] += 1;
         let now = self.world.now();
         let (monitor, listener) = self.world.observer_mut();
+        listener.step_begins(now, step, nodes);
         listener.fault_begins(now, fault, nodes);
         if matches!(fault, Fault::Partition { .. } | Fault::Cut { .. } | Fault::Isolate { .. }) {
             monitor.oracles_mut().network_fault(now);
@@ -159,7 +161,9 @@ impl<'a, T: Listener> Run<'a, T> {
         let Some(id) = self.on[step].take() else { return };
         self.injector.end(self.world, id);
         let now = self.world.now();
-        self.world.observer_mut().1.fault_ends(now, &self.scenario.steps[step].action);
+        let listener = &mut self.world.observer_mut().1;
+        listener.step_ends(now, step);
+        listener.fault_ends(now, &self.scenario.steps[step].action);
     }
 
     fn begin_phase(&mut self, words: &str) {

@@ -9,13 +9,15 @@ use super::phases::Run;
 use crate::cluster::monitor::Monitor;
 use crate::cluster::node::{Blueprint, Node, node_of};
 use crate::cluster::replica::zone_of;
+use crate::cluster::selector::Words;
 use crate::engine::observer::Observer;
 use crate::engine::random::Keyed;
 use crate::engine::time::Time;
 use crate::engine::world::{Setup, World};
+use crate::engine::{PacketFate, PacketName};
 
 /// After so many events a run is given up as unknown.
-pub(super) const EVENTS_MAX: u64 = 20_000_000;
+const EVENTS_MAX: u64 = 20_000_000;
 
 /// A world that is watched by the monitor, and by a listener.
 pub(super) type Watched<T> = World<Node, (Monitor, T)>;
@@ -25,12 +27,33 @@ pub(super) type Watched<T> = World<Node, (Monitor, T)>;
 pub struct Runner<T: Observer<Node> = ()> {
     world: Option<Watched<T>>,
     effects: Effects,
+    /// After how many events a run is given up, if before [`EVENTS_MAX`].
+    events_max: Option<u64>,
+    /// Whether the bad luck of packets is written down.
+    is_recording: bool,
 }
 
 impl<T: Listener + Default> Runner<T> {
     /// Runs `scenario` to its end.
     pub fn run(&mut self, scenario: &Scenario) -> Outcome {
         self.run_watched(scenario, T::default()).0
+    }
+
+    /// From now on gives a run up as unknown after so many events.
+    pub const fn limit_events(&mut self, most: u64) {
+        self.events_max = Some(most);
+    }
+
+    /// As [`Self::run`]; gives too which packets met bad luck, and which.
+    pub fn run_recorded(
+        &mut self,
+        scenario: &Scenario,
+    ) -> (Outcome, Vec<(PacketName, PacketFate)>) {
+        self.is_recording = true;
+        let outcome = self.run(scenario);
+        self.is_recording = false;
+        let world = self.world.as_mut().expect("a run leaves its world behind");
+        (outcome, world.network_mut().take_recorded())
     }
 
     /// As [`Self::run`], watched by `listener` too, which is given back.
@@ -72,7 +95,7 @@ impl<T: Listener + Default> Runner<T> {
             nodes: replicas + clients,
             links: scenario.network,
             disks: scenario.disk,
-            events_max: EVENTS_MAX,
+            events_max: self.events_max.map_or(EVENTS_MAX, |most| most.min(EVENTS_MAX)),
         };
         let mut world = match self.world.take() {
             Some(mut world) => {
@@ -88,6 +111,16 @@ impl<T: Listener + Default> Runner<T> {
                 World::new(blueprint, setup, scenario.seed, (monitor, listener))
             }
         };
+        let words = Words { replicas, clients };
+        for fate in &scenario.fates {
+            // Fates of nodes that there are not happen to nobody.
+            if let Some(packet) = fate.packet(words) {
+                world.network_mut().decide(packet, fate.fate);
+            }
+        }
+        if self.is_recording {
+            world.network_mut().record();
+        }
         self.format_disks(&mut world);
         set_clocks(scenario, &mut world);
         world
