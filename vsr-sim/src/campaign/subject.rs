@@ -1,5 +1,6 @@
 //! What a campaign runs: something that has an outcome for every seed.
 
+use crate::cluster::service::AnyService;
 use crate::engine::random::Seed;
 use crate::scenario::Scenario;
 use crate::scenario::draw::Overrides;
@@ -19,8 +20,10 @@ pub trait Subject: Sync {
 }
 
 /// Clusters of `vsr-core`, drawn from the seed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Clusters {
+    /// What is replicated.
+    pub service: AnyService,
     /// What is not drawn.
     pub overrides: Overrides,
 }
@@ -29,7 +32,7 @@ impl Subject for Clusters {
     type Runner = Runner;
 
     fn runner(&self) -> Runner {
-        Runner::default()
+        Runner::of(self.service.clone())
     }
 
     fn run(&self, runner: &mut Runner, seed: Seed) -> Outcome {

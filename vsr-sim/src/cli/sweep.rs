@@ -64,7 +64,7 @@ pub(super) fn run(args: &SweepArgs) -> Result<u8, CliError> {
     let jobs = args.jobs.map_or(cores, usize::from);
     let failures_max = args.max_failures.unwrap_or(u64::MAX);
     let plan = Plan { seeds: args.seeds.clone(), jobs, failures_max };
-    let subject = Clusters { overrides: args.overrides.overrides() };
+    let subject = Clusters { overrides: args.overrides.overrides(), ..Clusters::default() };
     let clock = stopwatch();
     let summary = sweep(&subject, &plan, &clock, &progress(&plan, &clock));
     let wall_ns = clock();

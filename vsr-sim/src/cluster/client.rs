@@ -8,9 +8,9 @@ use vsr_core::time::{Duration, Instant};
 use vsr_core::wire::Frame;
 
 use super::event::{ClientEvent, Event};
-use super::key_value::{Answer, Operation};
 use super::node::{Blueprint, Node, client_id, instant, node_of};
-use super::workload::Script;
+use super::service::{Assignment, Script};
+use super::workload::Pace;
 use crate::engine::node::NodeIndex;
 use crate::engine::process::{Boot, Context, Input};
 use crate::engine::random::Seed;
@@ -38,7 +38,8 @@ pub struct ClientNode {
     identities: u64,
     client: Client,
     effects: ClientEffects,
-    script: Script,
+    script: Box<dyn Script>,
+    pace: Pace,
     /// The next operation of the script, and where to stop.
     next: u32,
     until: u32,
@@ -50,8 +51,12 @@ pub struct ClientNode {
 
 impl ClientNode {
     pub(super) fn boot(blueprint: &Blueprint, boot: &Boot) -> Self {
-        let Blueprint { configuration, workload, seed } = blueprint;
-        let number = boot.node.number() - configuration.replica_count;
+        let Blueprint { configuration, service, workload, seed } = blueprint;
+        let (workload, seed) = (*workload, *seed);
+        let client = boot.node.number() - configuration.replica_count;
+        let body_size_max =
+            usize::try_from(configuration.body_size_max).expect("four bytes fit an index");
+        let assignment = Assignment { workload, seed, client, body_size_max };
         Self {
             configuration: *configuration,
             node: boot.node,
@@ -59,7 +64,8 @@ impl ClientNode {
             identities: 0,
             client: new_client(configuration, boot.node, boot.seed, 0),
             effects: ClientEffects::new(),
-            script: Script::new(*workload, *seed, number, configuration.body_size_max),
+            script: service.script(&assignment),
+            pace: Pace::new(workload, seed, client),
             next: 0,
             until: 0,
             ask_at: None,
@@ -121,7 +127,7 @@ impl ClientNode {
     /// Plans the next question, if there is one and nothing is open.
     fn think(&mut self, now: Instant) {
         if self.open.is_none() && self.ask_at.is_none() && self.next < self.until {
-            let think = Duration::from_ns(self.script.think(self.next).as_ns());
+            let think = Duration::from_ns(self.pace.think(self.next).as_ns());
             self.ask_at = Some(now.plus(think));
         }
     }
@@ -155,7 +161,7 @@ impl ClientNode {
                 }
                 ClientEffect::Completed { result, .. } => {
                     let asked = self.open.take().expect("an answer has its question");
-                    notice(&mut self.script, &asked, &result);
+                    self.script.answered(&asked, &result);
                     context.event(Event::Client(ClientEvent::Returned { result }));
                 }
                 ClientEffect::Evicted { .. } => {
@@ -181,32 +187,4 @@ fn new_client(configuration: &Configuration, node: NodeIndex, seed: Seed, nth: u
     let drawn = seed.derive("client id", nth).number();
     let jitter = seed.derive("client jitter", nth).number();
     Client::new(*configuration, client_id(node, drawn), jitter)
-}
-
-/// Tells the script what an answer says about the key.
-fn notice(script: &mut Script, asked: &[u8], result: &[u8]) {
-    let (Ok(operation), Ok(answer)) = (Operation::decode(asked), Answer::decode(result)) else {
-        return;
-    };
-    match (operation, answer) {
-        (
-            Operation::Get { key } | Operation::Swap { key, .. },
-            Answer::Value(value) | Answer::NotSwapped(value),
-        ) => script.notice(key, value),
-        (Operation::Put { key, value }, Answer::Done) => script.notice(key, Some(value)),
-        (Operation::Swap { key, new, .. }, Answer::Swapped) => script.notice(key, Some(new)),
-        (Operation::Delete { key }, Answer::Done) => script.notice(key, None),
-        (
-            Operation::Get { .. }
-            | Operation::Put { .. }
-            | Operation::Append { .. }
-            | Operation::Delete { .. }
-            | Operation::Swap { .. },
-            Answer::Done
-            | Answer::Value(_)
-            | Answer::Swapped
-            | Answer::NotSwapped(_)
-            | Answer::Refused(_),
-        ) => {}
-    }
 }

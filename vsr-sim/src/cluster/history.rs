@@ -1,89 +1,90 @@
 //! What the clients saw, written down as it happens, for the checker.
 
+use std::fmt;
+
 use linearizability::{
-    Budget, Evidence, Exhausted, History, HistoryError, KeyValue, KeyValueCall, KeyValueInput,
-    KeyValueOutput, Model as _, Recorder, Symbols, Verdict, check_order,
+    Budget, Evidence, History, HistoryError, Model, Recorder, Verdict, check_order,
 };
 
-use super::key_value::{Answer, Operation};
+use super::service::{Chronicle, ChronicleError, Judgement};
 use super::words;
 use crate::engine::time::Time;
 
-/// Writes down questions and answers.
-#[derive(Debug, Default)]
-pub struct Chronicle {
-    recorder: Recorder<KeyValueInput, KeyValueOutput>,
-    symbols: Symbols,
+/// How the bytes of a service are read as what a model speaks of.
+pub trait Language: Default {
+    /// What histories are judged against.
+    type Model: Model;
+
+    /// The question in the bytes of an operation, unless they are none.
+    fn question(&mut self, operation: &[u8]) -> Option<<Self::Model as Model>::Input>;
+
+    /// The answer to `question` in the bytes of a reply, unless they are none.
+    fn answer(
+        &mut self,
+        question: &<Self::Model as Model>::Input,
+        answer: &[u8],
+    ) -> Option<<Self::Model as Model>::Output>;
+
+    /// The model, with the names that this language has given.
+    fn model(self) -> Self::Model;
 }
 
-/// Why something cannot be written down: a bug in a client, in the service, or in the simulator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChronicleError {
-    /// The bytes of a question are no operation.
-    Question,
-    /// The bytes of an answer are none, or none to this question.
-    Answer,
-    /// No client can have asked or been answered in this order.
-    Order(HistoryError),
+/// Writes down questions and answers in a language.
+pub struct Written<L: Language> {
+    recorder: Recorder<<L::Model as Model>::Input, <L::Model as Model>::Output>,
+    language: L,
 }
 
-impl Chronicle {
-    /// Writes down that `process` asks; returns the number of the question.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be.
-    pub fn invoke(
+impl<L: Language> Default for Written<L> {
+    fn default() -> Self {
+        Self { recorder: Recorder::new(), language: L::default() }
+    }
+}
+
+impl<L: Language> fmt::Debug for Written<L> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Written")
+            .field("questions", &self.recorder.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L: Language> Written<L> {
+    /// The history, and the object that it is to be judged against. What is still open becomes pending.
+    #[must_use]
+    pub fn finish(self) -> Finished<L::Model> {
+        Finished { model: self.language.model(), history: self.recorder.finish() }
+    }
+}
+
+impl<L: Language> Chronicle for Written<L> {
+    fn invoke(
         &mut self,
         process: u64,
         now: Time,
         operation: &[u8],
     ) -> Result<usize, ChronicleError> {
-        let operation = Operation::decode(operation).map_err(|_| ChronicleError::Question)?;
-        let key = self.symbols.intern(operation.key());
-        let call = match operation {
-            Operation::Get { .. } => KeyValueCall::Get,
-            Operation::Put { value, .. } => KeyValueCall::Put(self.symbols.intern(value)),
-            Operation::Append { suffix, .. } => KeyValueCall::Append(self.symbols.intern(suffix)),
-            Operation::Delete { .. } => KeyValueCall::Delete,
-            Operation::Swap { expected, new, .. } => KeyValueCall::Cas {
-                expected: Some(self.symbols.intern(expected)),
-                new: self.symbols.intern(new),
-            },
-        };
-        let input = KeyValueInput { key, call };
-        self.recorder.invoke(process, moment(now), input).map_err(ChronicleError::Order)
+        let question = self.language.question(operation).ok_or(ChronicleError::Question)?;
+        self.recorder.invoke(process, moment(now), question).map_err(ChronicleError::Order)
     }
 
-    /// Writes down that `process` is answered; returns the number of its question.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be.
-    pub fn complete(
+    fn complete(
         &mut self,
         process: u64,
         now: Time,
         answer: &[u8],
     ) -> Result<usize, ChronicleError> {
-        let answer = Answer::decode(answer).map_err(|_| ChronicleError::Answer)?;
-        let output = match answer {
-            Answer::Done => KeyValueOutput::Done,
-            Answer::Value(None) => KeyValueOutput::Absent,
-            Answer::Value(Some(value)) => KeyValueOutput::Value(self.symbols.intern(value)),
-            Answer::Swapped => KeyValueOutput::Swapped,
-            Answer::NotSwapped(was) => {
-                KeyValueOutput::Was(was.map(|value| self.symbols.intern(value)))
-            }
-            Answer::Refused(_) => return Err(ChronicleError::Answer),
+        let Some((_, open)) = self.recorder.open(process) else {
+            let error = HistoryError::NothingOpen { process, at: moment(now) };
+            return Err(ChronicleError::Order(error));
         };
-        self.recorder.complete(process, moment(now), output).map_err(ChronicleError::Order)
+        let answer = self.language.answer(&open.input, answer).ok_or(ChronicleError::Answer)?;
+        self.recorder.complete(process, moment(now), answer).map_err(ChronicleError::Order)
     }
 
-    /// The history, and the object that it is to be judged against. What is still open becomes pending.
-    #[must_use]
-    pub fn finish(self) -> Finished {
-        Finished { model: KeyValue::new(self.symbols), history: self.recorder.finish() }
+    fn judge(self: Box<Self>, commit_order: Vec<usize>, steps: u64) -> Judgement {
+        self.finish().judge(commit_order, steps)
     }
 }
 
@@ -94,28 +95,16 @@ fn moment(now: Time) -> i64 {
 
 /// A whole history.
 #[derive(Debug)]
-pub struct Finished {
-    /// The key-value store, with the names of this history.
-    pub model: KeyValue,
+pub struct Finished<M: Model> {
+    /// What it is judged against, with the names of this history.
+    pub model: M,
     /// What the clients saw.
-    pub history: History<KeyValueInput, KeyValueOutput>,
+    pub history: History<M::Input, M::Output>,
 }
 
-/// What the checker says of a history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// Some order explains every answer.
-    Linearizable,
-    /// None does.
-    NotLinearizable(Box<Evidence>),
-    /// A budget ran out.
-    Unknown(Exhausted),
-}
-
-impl Finished {
+impl<M: Model> Finished<M> {
     /// The contradiction in words: the reason, and the operations that cannot be put into any order.
-    #[must_use]
-    pub fn explain(&self, evidence: &Evidence) -> String {
+    fn explain(&self, evidence: &Evidence) -> String {
         let mut text = format!("{}\n", evidence.reason);
         for index in &evidence.operations {
             let operation = &self.history.operations()[*index];
@@ -133,14 +122,16 @@ impl Finished {
         text
     }
 
-    /// Asks the checker, which may take `steps` steps for each key if the order in which operations were committed does not
+    /// Asks the checker, which may take `steps` steps for each part if the order in which operations were committed does not
     /// explain the history as it is.
     #[must_use]
     pub fn judge(&self, commit_order: Vec<usize>, steps: u64) -> Judgement {
         let budget = Budget { steps, bytes: 64 << 20, stop: None };
         match check_order(&self.model, &self.history, commit_order, &budget) {
             Verdict::Linearizable(_) => Judgement::Linearizable,
-            Verdict::NotLinearizable(evidence) => Judgement::NotLinearizable(evidence),
+            Verdict::NotLinearizable(evidence) => {
+                Judgement::NotLinearizable(self.explain(&evidence))
+            }
             Verdict::Unknown(exhausted) => Judgement::Unknown(exhausted),
         }
     }

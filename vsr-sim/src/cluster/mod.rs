@@ -10,6 +10,7 @@ pub mod packet;
 pub mod recorded;
 pub mod replica;
 pub mod selector;
+pub mod service;
 pub mod words;
 pub mod workload;
 

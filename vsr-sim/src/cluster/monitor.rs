@@ -8,9 +8,8 @@ use vsr_core::number::{ClientId, OpNumber, ReplicaIndex, RequestNumber, ViewNumb
 use vsr_core::wire::{self, Frame};
 
 use super::event::{ClientEvent, Event};
-use super::history::{Chronicle, ChronicleError};
-use super::key_value::KeyValue;
 use super::node::{Node, replica_at};
+use super::service::{AnyService, Chronicle, ChronicleError, Machine};
 use super::words;
 use crate::engine::disk::{Disk, Resolution, Write};
 use crate::engine::network::Packet;
@@ -42,10 +41,11 @@ struct ClientSeen {
 #[derive(Debug)]
 pub struct Monitor {
     configuration: Configuration,
+    service: AnyService,
     witness: Witness,
     clients: Vec<ClientSeen>,
     processes: u64,
-    chronicle: Chronicle,
+    chronicle: Box<dyn Chronicle>,
     /// Which request carries which question of the history.
     questions: Vec<((ClientId, RequestNumber), usize)>,
     finding: Option<Box<Finding>>,
@@ -62,13 +62,14 @@ pub struct Monitor {
 impl Monitor {
     /// The monitor of a run that has not begun.
     #[must_use]
-    pub fn new(configuration: &Configuration, client_count: u8) -> Self {
+    pub fn new(configuration: &Configuration, service: &AnyService, client_count: u8) -> Self {
         let mut monitor = Self {
             configuration: *configuration,
-            witness: Witness::new(configuration),
+            service: service.clone(),
+            witness: Witness::new(configuration, service),
             clients: Vec::new(),
             processes: 0,
-            chronicle: Chronicle::default(),
+            chronicle: service.chronicle(),
             questions: Vec::new(),
             finding: None,
             halted: None,
@@ -79,18 +80,19 @@ impl Monitor {
             sent: 0,
             bytes: Vec::new(),
         };
-        monitor.reset(configuration, client_count);
+        monitor.reset(configuration, service, client_count);
         monitor
     }
 
     /// As [`Self::new`], with the memory of a run that is over.
-    pub fn reset(&mut self, configuration: &Configuration, client_count: u8) {
+    pub fn reset(&mut self, configuration: &Configuration, service: &AnyService, client_count: u8) {
         self.configuration = *configuration;
-        self.witness.reset(configuration);
+        self.service = service.clone();
+        self.witness.reset(configuration, service);
         self.clients.clear();
         self.clients.resize(client_count.into(), ClientSeen::default());
         self.processes = 0;
-        self.chronicle = Chronicle::default();
+        self.chronicle = service.chronicle();
         self.questions.clear();
         self.finding = None;
         self.halted = None;
@@ -120,12 +122,12 @@ impl Monitor {
 
     /// The oracles.
     #[must_use]
-    pub const fn oracles(&self) -> &Oracles<KeyValue> {
+    pub const fn oracles(&self) -> &Oracles<Machine> {
         self.witness.oracles()
     }
 
     /// The oracles, to be told what only the driver knows.
-    pub const fn oracles_mut(&mut self) -> &mut Oracles<KeyValue> {
+    pub const fn oracles_mut(&mut self) -> &mut Oracles<Machine> {
         self.witness.oracles_mut()
     }
 
@@ -181,8 +183,8 @@ impl Monitor {
     }
 
     /// Takes the history out.
-    pub fn take_chronicle(&mut self) -> Chronicle {
-        std::mem::take(&mut self.chronicle)
+    pub fn take_chronicle(&mut self) -> Box<dyn Chronicle> {
+        std::mem::replace(&mut self.chronicle, self.service.chronicle())
     }
 
     fn client(&mut self, node: NodeIndex) -> &mut ClientSeen {

@@ -9,6 +9,7 @@ use super::client::{ClientNode, Work};
 use super::event::{EVENT_KINDS, Event};
 use super::packet::PACKET_KINDS;
 use super::replica::ReplicaNode;
+use super::service::AnyService;
 use super::workload::Workload;
 use crate::engine::node::NodeIndex;
 use crate::engine::process::{Boot, Context, Input, Process};
@@ -20,7 +21,9 @@ use crate::engine::time::LocalTime;
 pub struct Blueprint {
     /// What all replicas are told alike.
     pub configuration: Configuration,
-    /// What clients want.
+    /// What is replicated.
+    pub service: AnyService,
+    /// How clients behave.
     pub workload: Workload,
     /// The seed of the workload.
     pub seed: Seed,

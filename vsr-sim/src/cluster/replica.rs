@@ -7,29 +7,29 @@ use vsr_core::time::Instant;
 use vsr_core::wire::Frame;
 
 use super::event::Event;
-use super::key_value::KeyValue;
 use super::node::{Blueprint, Node, instant, node_of, node_of_client};
 use super::recorded::Recorded;
+use super::service::Machine;
 use crate::engine::process::{self, Boot, Context, Input, Zone};
 use crate::engine::time::LocalTime;
 
-/// A replica of the default service.
+/// A replica, with its service.
 #[derive(Debug)]
 pub struct ReplicaNode {
-    replica: Replica<Recorded<KeyValue>>,
+    replica: Replica<Recorded<Machine>>,
     effects: Effects,
 }
 
 impl ReplicaNode {
     pub(super) fn boot(blueprint: &Blueprint, me: ReplicaIndex, boot: &Boot) -> Self {
-        let service = Recorded::new(KeyValue::new());
+        let service = Recorded::new(blueprint.service.machine());
         let replica = Replica::new(blueprint.configuration, me, boot.seed.number(), service);
         Self { replica, effects: Effects::new() }
     }
 
     /// The replica itself: what it says of itself is for people, not for oracles.
     #[must_use]
-    pub const fn replica(&self) -> &Replica<Recorded<KeyValue>> {
+    pub const fn replica(&self) -> &Replica<Recorded<Machine>> {
         &self.replica
     }
 

@@ -8,6 +8,7 @@ use vsr_core::wire::Frame;
 
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::key_value::{Answer, Operation};
+use crate::cluster::service::Service;
 use crate::engine::node::{NodeIndex, NodeSet};
 use crate::engine::time::Time;
 use crate::faults::{Fault, Selector};
@@ -185,21 +186,26 @@ fn message(message: &Message) -> String {
     }
 }
 
-/// What travels.
+/// What travels between replicas and clients of `service`.
 #[must_use]
-pub fn frame(frame: &Frame) -> String {
+pub fn frame(service: &dyn Service, frame: &Frame) -> String {
     match frame {
         Frame::Message(inner) => message(inner),
         Frame::Request(request) if request.session.get() == 0 => "Request register".to_owned(),
         Frame::Request(request) => {
-            format!("Request {} {}", request.request, operation(&request.body))
+            let asked = service.operation_in_words(&request.body);
+            format!("Request {} {asked}", request.request)
         }
         Frame::ClientMessage(ClientMessage::Reply(reply)) => format!(
             "Reply {} {} {} {}",
             reply.view,
             reply.request,
             reply.op,
-            if reply.request.get() == 0 { String::new() } else { answer(&reply.result) }
+            if reply.request.get() == 0 {
+                String::new()
+            } else {
+                service.answer_in_words(&reply.result)
+            }
         )
         .trim_end()
         .to_owned(),
@@ -209,17 +215,17 @@ pub fn frame(frame: &Frame) -> String {
     }
 }
 
-/// What a node says about itself.
+/// What a node says about itself; `service` is what clients speak of.
 #[must_use]
-pub fn event(event: &Event) -> String {
+pub fn event(service: &dyn Service, event: &Event) -> String {
     match event {
         Event::Replica(event) => replica_event(event),
         Event::Client(ClientEvent::Registered { session }) => format!("has session {session}"),
-        Event::Client(ClientEvent::Invoked { operation: asked, .. }) => {
-            format!("asks {}", operation(asked))
+        Event::Client(ClientEvent::Invoked { operation, .. }) => {
+            format!("asks {}", service.operation_in_words(operation))
         }
         Event::Client(ClientEvent::Returned { result }) => {
-            format!("is answered {}", answer(result))
+            format!("is answered {}", service.answer_in_words(result))
         }
         Event::Client(ClientEvent::Evicted) => "has lost its session".to_owned(),
         Event::Client(ClientEvent::Ignored(reason)) => format!("ignores: {reason:?}"),

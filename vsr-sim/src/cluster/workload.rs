@@ -1,16 +1,11 @@
-//! What clients want: a list of operations for each client, given by chances and sizes.
+//! How clients behave: how much they ask for and how fast, given by chances and sizes.
 //!
 //! The operation that client c asks for as its n-th is a function of the run's seed, c and n: it does not move when another
-//! client, fault or packet is taken out. Every value that is written is written once, so that a history can be judged
-//! quickly; it begins with the names of its client and its operation.
-
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+//! client, fault or packet is taken out.
 
 use serde::{Deserialize, Serialize};
 
-use super::key_value::Operation;
-use crate::engine::random::{Fate, Keyed, MILLION, Seed};
+use crate::engine::random::{Keyed, Seed};
 use crate::engine::time::Span;
 
 /// The most keys that a workload may have.
@@ -120,7 +115,8 @@ impl Workload {
 }
 
 impl Mix {
-    const fn sum(&self) -> u64 {
+    /// All weights together.
+    pub(super) const fn sum(&self) -> u64 {
         self.get as u64
             + self.put as u64
             + self.append as u64
@@ -129,256 +125,36 @@ impl Mix {
     }
 }
 
-/// The lanes of an operation's fate: one for each thing that is drawn for it.
-mod lane {
-    pub(super) const KIND: u64 = 0;
-    pub(super) const HOT: u64 = 1;
-    pub(super) const KEY: u64 = 2;
-    pub(super) const LARGE: u64 = 3;
-    pub(super) const SIZE: u64 = 4;
-    pub(super) const THINK: u64 = 5;
-    pub(super) const GUESS: u64 = 6;
-}
+/// The lane of an operation's fate that says how long its client thinks first; what it asks has the others.
+const THINK: u64 = 5;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Get,
-    Put,
-    Append,
-    Delete,
-    Swap,
-}
-
-/// One client's way through the workload.
-#[derive(Debug)]
-pub struct Script {
+/// How fast one client goes through its operations.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
     workload: Workload,
     keyed: Keyed,
     client: u8,
-    body_size_max: usize,
-    /// What this client last saw each key hold: the best guess for a swap.
-    seen: BTreeMap<u8, Vec<u8>>,
-    value: String,
 }
 
-impl Script {
-    /// The way of client number `client` in the run of `seed`, whose operations may have `body_size_max` bytes.
+impl Pace {
+    /// The pace of client number `client` in the run of `seed`.
     #[must_use]
-    pub fn new(workload: Workload, seed: Seed, client: u8, body_size_max: u32) -> Self {
-        assert!(workload.validate().is_ok());
-        Self {
-            workload,
-            keyed: Keyed::new(seed, "workload"),
-            client,
-            body_size_max: usize::try_from(body_size_max).expect("four bytes fit an index"),
-            seen: BTreeMap::new(),
-            value: String::new(),
-        }
-    }
-
-    fn fate(&self, number: u32) -> Fate {
-        self.keyed.fate(u64::from(self.client), u64::from(number))
+    pub fn new(workload: Workload, seed: Seed, client: u8) -> Self {
+        Self { workload, keyed: Keyed::new(seed, "workload"), client }
     }
 
     /// How long the client thinks before its operation `number`.
     #[must_use]
     pub fn think(&self, number: u32) -> Span {
         let (least, most) = (self.workload.think_min.as_ns(), self.workload.think_max.as_ns());
-        Span::from_ns(least + self.fate(number).up_to(lane::THINK, most - least))
+        let fate = self.keyed.fate(u64::from(self.client), u64::from(number));
+        Span::from_ns(least + fate.up_to(THINK, most - least))
     }
-
-    fn kind(&self, fate: Fate) -> Kind {
-        let mix = &self.workload.mix;
-        let mut rest = fate.up_to(lane::KIND, mix.sum() - 1);
-        for (kind, weight) in [
-            (Kind::Get, mix.get),
-            (Kind::Put, mix.put),
-            (Kind::Append, mix.append),
-            (Kind::Delete, mix.delete),
-        ] {
-            match rest.checked_sub(u64::from(weight)) {
-                Some(less) => rest = less,
-                None => return kind,
-            }
-        }
-        Kind::Swap
-    }
-
-    fn key(&self, fate: Fate) -> u8 {
-        if fate.chance(lane::HOT, self.workload.hot_ppm.min(MILLION)) {
-            return 0;
-        }
-        let key = fate.up_to(lane::KEY, u64::from(self.workload.keys) - 1);
-        u8::try_from(key).expect("a key's number is below the number of keys")
-    }
-
-    /// Appends the bytes of operation `number` to `bytes`.
-    pub fn operation(&mut self, number: u32, bytes: &mut Vec<u8>) {
-        let fate = self.fate(number);
-        let index = self.key(fate);
-        let name = key_name(index);
-        let key = name.trim_ascii_end();
-        self.fill_value(fate, number);
-        let value = self.value.as_bytes();
-        let operation = match self.kind(fate) {
-            Kind::Get => Operation::Get { key },
-            Kind::Put => Operation::Put { key, value },
-            Kind::Append => Operation::Append { key, suffix: value },
-            Kind::Delete => Operation::Delete { key },
-            Kind::Swap => match self.seen.get(&index) {
-                // Now and then a guess that cannot be right.
-                Some(seen) if !fate.lane(lane::GUESS).is_multiple_of(8) => {
-                    Operation::Swap { key, expected: seen, new: value }
-                }
-                Some(_) | None => Operation::Swap { key, expected: b"?", new: value },
-            },
-        };
-        let start = bytes.len();
-        operation.encode(bytes);
-        if bytes.len() - start > self.body_size_max {
-            // Two large values do not fit one operation; a look at the key does.
-            bytes.truncate(start);
-            Operation::Get { key }.encode(bytes);
-        }
-    }
-
-    /// Takes notice of what a key holds, as an answer told.
-    pub fn notice(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let Some(index) = key_index(key) else { return };
-        match value {
-            None => {
-                self.seen.remove(&index);
-            }
-            Some(value) => {
-                let seen = self.seen.entry(index).or_default();
-                seen.clear();
-                seen.extend_from_slice(value);
-            }
-        }
-    }
-
-    /// A value that nobody else writes, a mebibyte at most; a large one spans two sectors wherever it begins.
-    fn fill_value(&mut self, fate: Fate, number: u32) {
-        self.value.clear();
-        write!(self.value, "c{}.{number};", self.client)
-            .expect("a string takes all that is written");
-        if fate.chance(lane::LARGE, self.workload.large_ppm.min(MILLION)) {
-            let size = 4_200 + fate.up_to(lane::SIZE, 2_800);
-            let size = usize::try_from(size).expect("some thousands fit an index");
-            let filler = char::from(b'a' + u8::try_from(number % 26).expect("below 26"));
-            while self.value.len() < size {
-                self.value.push(filler);
-            }
-        }
-    }
-}
-
-/// The name of the key at `index`, with spaces up to the array's end.
-fn key_name(index: u8) -> [u8; 4] {
-    let mut name = *b"k   ";
-    if index < 10 {
-        name[1] = b'0' + index;
-    } else {
-        name[1] = b'0' + index / 10;
-        name[2] = b'0' + index % 10;
-    }
-    name
-}
-
-fn key_index(key: &[u8]) -> Option<u8> {
-    let digits = key.strip_prefix(b"k")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
-    fn script(client: u8) -> Script {
-        Script::new(Workload::default(), Seed::new(7), client, 7_936)
-    }
-
-    fn operation(script: &mut Script, number: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        script.operation(number, &mut bytes);
-        bytes
-    }
-
-    #[test]
-    fn an_operation_depends_on_its_client_and_number_alone() {
-        let mut once = script(3);
-        let late = operation(&mut once, 20);
-        for number in 0..20 {
-            operation(&mut once, number);
-        }
-        assert_eq!(operation(&mut once, 20), late);
-        assert_ne!(operation(&mut script(2), 20), late);
-        // Were operations drawn in turn, a client that restarts would ask for others than one that does not.
-    }
-
-    #[test]
-    fn every_kind_of_operation_comes_and_no_value_comes_twice() {
-        let (mut values, mut kinds, mut large) = (BTreeSet::new(), [0; 5], 0);
-        for client in 0..4 {
-            let mut script = script(client);
-            for number in 0..200 {
-                script.notice(b"k0", Some(b"seen"));
-                let bytes = operation(&mut script, number);
-                assert!(bytes.len() <= 7_936);
-                let (kind, value) = match Operation::decode(&bytes).unwrap() {
-                    Operation::Get { .. } => (0, None),
-                    Operation::Put { value, .. } => (1, Some(value.to_vec())),
-                    Operation::Append { suffix, .. } => (2, Some(suffix.to_vec())),
-                    Operation::Delete { .. } => (3, None),
-                    Operation::Swap { new, .. } => (4, Some(new.to_vec())),
-                };
-                kinds[kind] += 1;
-                large += u32::from(value.as_ref().is_some_and(|value| value.len() > 4_096));
-                if let Some(value) = value {
-                    assert!(values.insert(value), "client {client} operation {number}");
-                }
-            }
-        }
-        assert!(kinds.iter().all(|count| *count > 20), "{kinds:?}");
-        assert!(large > 5, "{large}");
-    }
-
-    #[test]
-    fn swaps_expect_what_was_seen_last() {
-        let workload = Workload {
-            keys: 1,
-            mix: Mix { get: 0, put: 0, append: 0, delete: 0, swap: 1 },
-            ..Workload::default()
-        };
-        let mut script = Script::new(workload, Seed::new(1), 0, 7_936);
-        script.notice(b"k0", Some(b"old"));
-        script.notice(b"k0", Some(b"new"));
-        let hits = (0..100)
-            .filter(|number| {
-                let bytes = operation(&mut script, *number);
-                matches!(Operation::decode(&bytes), Ok(Operation::Swap { expected: b"new", .. }))
-            })
-            .count();
-        assert!((50..100).contains(&hits), "{hits}");
-        script.notice(b"k0", None);
-        let bytes = operation(&mut script, 3);
-        assert!(matches!(Operation::decode(&bytes), Ok(Operation::Swap { expected: b"?", .. })));
-    }
-
-    #[test]
-    fn what_does_not_fit_becomes_a_read() {
-        let workload = Workload { keys: 1, large_ppm: MILLION, ..Workload::default() };
-        let mut script = Script::new(workload, Seed::new(1), 0, 7_936);
-        script.notice(b"k0", Some(&[b'x'; 7_000]));
-        for number in 0..100 {
-            let bytes = operation(&mut script, number);
-            assert!(bytes.len() <= 7_936);
-            assert!(
-                !matches!(Operation::decode(&bytes), Ok(Operation::Swap { expected, .. }) if expected.len() == 7_000)
-            );
-        }
-    }
 
     #[test]
     fn shares_add_up() {
@@ -386,13 +162,5 @@ mod tests {
         assert_eq!((0..8).map(|client| workload.share(client, 8)).sum::<u32>(), 97);
         assert_eq!(workload.share(0, 8), 13);
         assert_eq!(workload.share(7, 8), 12);
-    }
-
-    #[test]
-    fn keys_have_names_and_names_keys() {
-        for index in 0..KEY_COUNT_MAX {
-            assert_eq!(key_index(key_name(index).trim_ascii_end()), Some(index));
-        }
-        assert_eq!(key_index(b"kx"), None);
     }
 }

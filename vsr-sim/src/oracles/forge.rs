@@ -75,7 +75,7 @@ impl Forge {
     pub(super) fn silent(replica_count: u8) -> Self {
         let configuration = Configuration::of(replica_count);
         Self {
-            oracles: Oracles::new(&configuration),
+            oracles: Oracles::new(&configuration, Echo::default()),
             configuration,
             now: Time::from_ns(1_000_000),
             log: Vec::new(),

@@ -65,15 +65,16 @@ pub struct Oracles<S> {
     reply: Vec<u8>,
 }
 
-impl<S: StateMachine + Default> Oracles<S> {
-    /// Oracles over a cluster that has not begun, whose disks are freshly formatted.
+impl<S: StateMachine> Oracles<S> {
+    /// Oracles over a cluster that has not begun, whose disks are freshly formatted; `reference` is a service that has not
+    /// begun either.
     #[must_use]
-    pub fn new(configuration: &Configuration) -> Self {
+    pub fn new(configuration: &Configuration, reference: S) -> Self {
         Self {
             facts: Facts::new(configuration),
             found: Vec::new(),
             exposure: Exposure::default(),
-            reference: S::default(),
+            reference,
             reference_count: 0,
             phase: None,
             newly: Vec::new(),
@@ -82,11 +83,11 @@ impl<S: StateMachine + Default> Oracles<S> {
     }
 
     /// As [`Self::new`], with the memory of a run that is over.
-    pub fn reset(&mut self, configuration: &Configuration) {
+    pub fn reset(&mut self, configuration: &Configuration, reference: S) {
         self.facts.reset(configuration);
         self.found.clear();
         self.exposure = Exposure::default();
-        self.reference = S::default();
+        self.reference = reference;
         self.reference_count = 0;
         self.phase = None;
     }

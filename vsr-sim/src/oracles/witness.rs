@@ -6,9 +6,9 @@ use vsr_core::number::{ClientId, ReplicaIndex};
 use vsr_core::wire::Frame;
 
 use super::judge::{Delivery, DiskBytes, Oracles};
-use crate::cluster::key_value::KeyValue;
 use crate::cluster::node::{Node, replica_at};
 use crate::cluster::replica::zone_at;
+use crate::cluster::service::{AnyService, Machine};
 use crate::engine::disk::{Disk, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
@@ -22,7 +22,7 @@ mod tests;
 #[derive(Debug)]
 pub struct Witness {
     configuration: Configuration,
-    oracles: Oracles<KeyValue>,
+    oracles: Oracles<Machine>,
     /// By node: how many of its writes are under way.
     writes_under_way: Vec<usize>,
     /// By node: the client that last spoke there.
@@ -33,10 +33,10 @@ pub struct Witness {
 impl Witness {
     /// A witness of a cluster that has not begun.
     #[must_use]
-    pub fn new(configuration: &Configuration) -> Self {
+    pub fn new(configuration: &Configuration, service: &AnyService) -> Self {
         Self {
             configuration: *configuration,
-            oracles: Oracles::new(configuration),
+            oracles: Oracles::new(configuration, service.machine()),
             writes_under_way: Vec::new(),
             clients: Vec::new(),
             record: Vec::new(),
@@ -44,21 +44,21 @@ impl Witness {
     }
 
     /// As [`Self::new`], with the memory of a run that is over.
-    pub fn reset(&mut self, configuration: &Configuration) {
+    pub fn reset(&mut self, configuration: &Configuration, service: &AnyService) {
         self.configuration = *configuration;
-        self.oracles.reset(configuration);
+        self.oracles.reset(configuration, service.machine());
         self.writes_under_way.clear();
         self.clients.clear();
     }
 
     /// The oracles.
     #[must_use]
-    pub const fn oracles(&self) -> &Oracles<KeyValue> {
+    pub const fn oracles(&self) -> &Oracles<Machine> {
         &self.oracles
     }
 
     /// The oracles, to tell them of phases and of what no observer hears.
-    pub const fn oracles_mut(&mut self) -> &mut Oracles<KeyValue> {
+    pub const fn oracles_mut(&mut self) -> &mut Oracles<Machine> {
         &mut self.oracles
     }
 
@@ -84,7 +84,7 @@ impl Witness {
 impl Default for Witness {
     /// A witness of a cluster of one: to be reset before the run that it is to see.
     fn default() -> Self {
-        Self::new(&Configuration::of(1))
+        Self::new(&Configuration::of(1), &AnyService::default())
     }
 }
 

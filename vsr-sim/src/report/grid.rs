@@ -8,6 +8,7 @@ use vsr_core::wire::Frame;
 
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::node::Node;
+use crate::cluster::service::AnyService;
 use crate::cluster::words;
 use crate::engine::disk::{Disk, Resolution, Write as DiskWrite};
 use crate::engine::network::{Dropped, Packet};
@@ -44,6 +45,7 @@ pub struct Grid {
     /// What happened in the step under way: the columns show the state after it.
     pending: Vec<(Time, String)>,
     replica_count: u8,
+    service: AnyService,
 }
 
 impl fmt::Debug for Grid {
@@ -62,6 +64,7 @@ impl Grid {
             columns: vec!["-".to_owned(); replica_count.into()],
             pending: Vec::new(),
             replica_count,
+            service: AnyService::default(),
         };
         let names = (0..replica_count).map(|replica| format!("r{replica}"));
         let header = line("time", "what", names);
@@ -97,7 +100,7 @@ impl Grid {
         let (from, to) =
             (words::node(name.from, self.replica_count), words::node(name.to, self.replica_count));
         let copy = if packet.copy > 0 { " (copy)" } else { "" };
-        let words = words::frame(&packet.message);
+        let words = words::frame(&*self.service, &packet.message);
         self.pending.push((now, format!("{from} → {to} {how}{words}{copy}")));
     }
 
@@ -226,7 +229,7 @@ impl Observer<Node> for Grid {
 
     fn event(&mut self, now: Time, node: NodeIndex, event: &Event) {
         if self.detail == Detail::Full || is_shown(event) {
-            let what = words::event(event);
+            let what = words::event(&*self.service, event);
             self.note(now, node, &what);
         }
     }
@@ -244,6 +247,10 @@ impl Observer<Node> for Grid {
 }
 
 impl Listener for Grid {
+    fn run_begins(&mut self, service: &AnyService) {
+        self.service = service.clone();
+    }
+
     fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
         self.pending.push((now, words::fault(fault, nodes, self.replica_count)));
         self.flush();

@@ -6,6 +6,7 @@ use vsr_core::io::Event as ReplicaEvent;
 
 use crate::cluster::event::Event;
 use crate::cluster::node::Node;
+use crate::cluster::service::AnyService;
 use crate::cluster::words;
 use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
@@ -21,6 +22,7 @@ const STEPS: usize = 4;
 /// operations that the finding speaks of.
 #[derive(Debug, Default)]
 pub struct Story {
+    service: AnyService,
     replica_count: u8,
     /// The operations that the finding speaks of.
     about: BTreeSet<u64>,
@@ -152,16 +154,20 @@ impl Observer<Node> for Story {
 
     fn event(&mut self, now: Time, node: NodeIndex, event: &Event) {
         if turns(event) {
-            let words = format!("{} {}", self.name(node), words::event(event));
+            let words = format!("{} {}", self.name(node), words::event(&*self.service, event));
             self.tell(now, words);
         } else if self.is_step(event) {
-            let words = format!("{} {}", self.name(node), words::event(event));
+            let words = format!("{} {}", self.name(node), words::event(&*self.service, event));
             self.tell_step(now, words);
         }
     }
 }
 
 impl Listener for Story {
+    fn run_begins(&mut self, service: &AnyService) {
+        self.service = service.clone();
+    }
+
     fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
         // Crashes are told as they happen, to each node.
         if !matches!(fault, Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Restart { .. }) {

@@ -1,10 +1,12 @@
 //! The verdict of a run: what was found on the way, or what the final checks say.
 
+use vsr_core::state_machine::StateMachine as _;
+
 use super::listener::Listener;
 use super::outcome::{Finding, FindingKind, Verdict};
 use super::panics;
 use super::phases::{Ended, Run};
-use crate::cluster::history::Judgement;
+use crate::cluster::service::{Judgement, Machine};
 use crate::cluster::words;
 use crate::engine::node::NodeIndex;
 use crate::engine::world::{Panicked, Stop};
@@ -35,15 +37,14 @@ impl<T: Listener> Run<'_, T> {
     fn judge_history(&mut self) -> Judged {
         let at = self.world.now();
         let order = self.monitor_mut().commit_order();
-        let finished = self.monitor_mut().take_chronicle().finish();
-        match finished.judge(order, CHECK_STEPS) {
+        match self.monitor_mut().take_chronicle().judge(order, CHECK_STEPS) {
             Judgement::Linearizable => Judged::Fine,
             Judgement::Unknown(exhausted) => Judged::Unknown(exhausted.to_string()),
-            Judgement::NotLinearizable(evidence) => Judged::Refused(Finding {
+            Judgement::NotLinearizable(message) => Judged::Refused(Finding {
                 kind: FindingKind::NotLinearizable,
                 property: "linearizable",
                 place: String::new(),
-                message: finished.explain(&evidence),
+                message,
                 at,
             }),
         }
@@ -51,13 +52,12 @@ impl<T: Listener> Run<'_, T> {
 
     /// Replicas that executed the same operations must hold the same state.
     fn states_differ(&self) -> Option<Finding> {
-        let state = |node: NodeIndex| {
-            let replica = self.replica(node)?.replica();
-            Some((replica.me(), replica.commit(), replica.state_machine().service()))
-        };
-        let mut core = self.core.iter().filter_map(state);
-        let (first, commit, state) = core.next()?;
-        let (other, ..) = core.find(|(_, _, other)| *other != state)?;
+        let replica = |node: NodeIndex| Some(self.replica(node)?.replica());
+        let mut core = self.core.iter().filter_map(replica);
+        let first = core.next()?;
+        let state = state_of(first.state_machine().service());
+        let other = core.find(|other| state_of(other.state_machine().service()) != state)?;
+        let (first, other, commit) = (first.me(), other.me(), first.commit());
         Some(Finding {
             kind: FindingKind::Safety,
             property: "state-agreement",
@@ -89,6 +89,13 @@ impl<T: Listener> Run<'_, T> {
             at: self.world.now(),
         }
     }
+}
+
+/// All that there is to a state: equal ones give equal bytes.
+fn state_of(service: &Machine) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    service.snapshot(&mut bytes);
+    bytes
 }
 
 enum Judged {

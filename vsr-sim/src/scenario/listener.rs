@@ -1,11 +1,17 @@
 //! Who may listen to a run besides the monitor: an observer that is told of faults too.
 
 use crate::cluster::Node;
+use crate::cluster::service::AnyService;
 use crate::engine::{NodeSet, Observer, Time};
 use crate::faults::Fault;
 
 /// A listener; every method does nothing unless it is written.
 pub trait Listener: Observer<Node> {
+    /// A run of this service is about to begin.
+    fn run_begins(&mut self, service: &AnyService) {
+        let _ = service;
+    }
+
     /// The step at this place of the scenario had its time, and was done to these nodes.
     fn step_begins(&mut self, now: Time, step: usize, nodes: NodeSet) {
         let _ = (now, step, nodes);

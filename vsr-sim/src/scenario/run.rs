@@ -10,6 +10,7 @@ use crate::cluster::monitor::Monitor;
 use crate::cluster::node::{Blueprint, Node, node_of};
 use crate::cluster::replica::zone_of;
 use crate::cluster::selector::Words;
+use crate::cluster::service::AnyService;
 use crate::engine::observer::Observer;
 use crate::engine::random::Keyed;
 use crate::engine::time::Time;
@@ -22,9 +23,10 @@ const EVENTS_MAX: u64 = 20_000_000;
 /// A world that is watched by the monitor, and by a listener.
 pub(super) type Watched<T> = World<Node, (Monitor, T)>;
 
-/// Runs one scenario after the other in the same memory.
+/// Runs one scenario after the other in the same memory; clusters of the key-value store, unless it is made with [`Runner::of`].
 #[derive(Debug, Default)]
 pub struct Runner<T: Observer<Node> = ()> {
+    service: AnyService,
     world: Option<Watched<T>>,
     effects: Effects,
     /// After how many events a run is given up, if before [`EVENTS_MAX`].
@@ -34,6 +36,12 @@ pub struct Runner<T: Observer<Node> = ()> {
 }
 
 impl<T: Listener + Default> Runner<T> {
+    /// Runs clusters of this service.
+    #[must_use]
+    pub fn of(service: AnyService) -> Self {
+        Self { service, ..Self::default() }
+    }
+
     /// Runs `scenario` to its end.
     pub fn run(&mut self, scenario: &Scenario) -> Outcome {
         self.run_watched(scenario, T::default()).0
@@ -57,7 +65,8 @@ impl<T: Listener + Default> Runner<T> {
     }
 
     /// As [`Self::run`], watched by `listener` too, which is given back.
-    pub fn run_watched(&mut self, scenario: &Scenario, listener: T) -> (Outcome, T) {
+    pub fn run_watched(&mut self, scenario: &Scenario, mut listener: T) -> (Outcome, T) {
+        listener.run_begins(&self.service);
         let mut world = self.begin(scenario, listener);
         let mut run = Run::new(scenario, &mut world);
         let ended = run.phases();
@@ -87,6 +96,7 @@ impl<T: Listener + Default> Runner<T> {
         let configuration = scenario.cluster.configuration();
         let blueprint = Blueprint {
             configuration,
+            service: self.service.clone(),
             workload: scenario.workload.unwrap_or_default(),
             seed: scenario.seed,
         };
@@ -101,13 +111,13 @@ impl<T: Listener + Default> Runner<T> {
             Some(mut world) => {
                 *world.blueprint_mut() = blueprint;
                 let (monitor, before) = world.observer_mut();
-                monitor.reset(&configuration, clients);
+                monitor.reset(&configuration, &self.service, clients);
                 *before = listener;
                 world.reset(setup, scenario.seed);
                 world
             }
             None => {
-                let monitor = Monitor::new(&configuration, clients);
+                let monitor = Monitor::new(&configuration, &self.service, clients);
                 World::new(blueprint, setup, scenario.seed, (monitor, listener))
             }
         };

@@ -12,7 +12,7 @@ use super::{DiskBytes, Oracles};
 use crate::engine::disk::Resolution;
 use crate::engine::time::Time;
 
-impl<S: StateMachine + Default> Oracles<S> {
+impl<S: StateMachine> Oracles<S> {
     /// A write is durable, in full. Formatting counts too, before anything else.
     pub fn write_completed(&mut self, now: Time, written: &DiskBytes<'_>) {
         self.facts.now = now;

@@ -15,7 +15,7 @@ use super::super::{
 use super::Oracles;
 use crate::engine::time::Time;
 
-impl<S: StateMachine + Default> Oracles<S> {
+impl<S: StateMachine> Oracles<S> {
     /// `by` says that everything up to `op` is committed in the log of `view`, of which `known` is an entry at or after `op`.
     pub(super) fn claimed_in_log(
         &mut self,

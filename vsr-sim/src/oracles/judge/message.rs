@@ -15,7 +15,7 @@ use super::super::{
 use super::{Delivery, Oracles};
 use crate::engine::time::Time;
 
-impl<S: StateMachine + Default> Oracles<S> {
+impl<S: StateMachine> Oracles<S> {
     pub(super) fn message_sent(&mut self, message: &Message) {
         let Message { from, view, ref command, .. } = *message;
         self.said(from, view, view_monotone::is_from_normal(command), name(command));

@@ -7,6 +7,7 @@ use super::*;
 use crate::cluster::client::Work;
 use crate::cluster::node::{Blueprint, node_of};
 use crate::cluster::replica::zone_of;
+use crate::cluster::service::AnyService;
 use crate::cluster::workload::Workload;
 use crate::engine::disk::DiskRates;
 use crate::engine::network::{LinkRates, NetworkFaultId, RateChange};
@@ -56,8 +57,10 @@ impl Trial {
             events_max: 3_000_000,
             ..Setup::of(replicas + CLIENTS)
         };
-        let blueprint = Blueprint { configuration, workload, seed };
-        let mut world = World::new(blueprint, setup, seed, Witness::new(&configuration));
+        let service = AnyService::default();
+        let witness = Witness::new(&configuration, &service);
+        let blueprint = Blueprint { configuration, service, workload, seed };
+        let mut world = World::new(blueprint, setup, seed, witness);
         let mut effects = Effects::new();
         for replica in configuration.replicas() {
             vsr_core::format(&configuration, replica, &mut effects);

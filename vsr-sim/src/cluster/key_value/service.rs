@@ -1,0 +1,80 @@
+//! The key-value store as a service: its clients, its words and its judge.
+
+use linearizability::{KeyValue as Model, KeyValueCall, KeyValueInput, KeyValueOutput, Symbols};
+
+use super::script::KeyValueScript;
+use super::{Answer, KeyValue, Operation};
+use crate::cluster::history::{Language, Written};
+use crate::cluster::service::{Assignment, Chronicle, Machine, Replicated, Script, Service};
+use crate::cluster::words;
+
+/// The default service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyValueService;
+
+impl Replicated for KeyValue {}
+
+impl Service for KeyValueService {
+    fn machine(&self) -> Machine {
+        Box::new(KeyValue::new())
+    }
+
+    fn script(&self, assignment: &Assignment) -> Box<dyn Script> {
+        Box::new(KeyValueScript::new(assignment))
+    }
+
+    fn chronicle(&self) -> Box<dyn Chronicle> {
+        Box::new(Written::<KeyValueLanguage>::default())
+    }
+
+    fn operation_in_words(&self, operation: &[u8]) -> String {
+        words::operation(operation)
+    }
+
+    fn answer_in_words(&self, answer: &[u8]) -> String {
+        words::answer(answer)
+    }
+}
+
+/// Reads operations and answers for the checker, which knows keys and values by number.
+#[derive(Debug, Default)]
+pub struct KeyValueLanguage {
+    symbols: Symbols,
+}
+
+impl Language for KeyValueLanguage {
+    type Model = Model;
+
+    fn question(&mut self, operation: &[u8]) -> Option<KeyValueInput> {
+        let operation = Operation::decode(operation).ok()?;
+        let key = self.symbols.intern(operation.key());
+        let call = match operation {
+            Operation::Get { .. } => KeyValueCall::Get,
+            Operation::Put { value, .. } => KeyValueCall::Put(self.symbols.intern(value)),
+            Operation::Append { suffix, .. } => KeyValueCall::Append(self.symbols.intern(suffix)),
+            Operation::Delete { .. } => KeyValueCall::Delete,
+            Operation::Swap { expected, new, .. } => KeyValueCall::Cas {
+                expected: Some(self.symbols.intern(expected)),
+                new: self.symbols.intern(new),
+            },
+        };
+        Some(KeyValueInput { key, call })
+    }
+
+    fn answer(&mut self, _: &KeyValueInput, answer: &[u8]) -> Option<KeyValueOutput> {
+        Some(match Answer::decode(answer).ok()? {
+            Answer::Done => KeyValueOutput::Done,
+            Answer::Value(None) => KeyValueOutput::Absent,
+            Answer::Value(Some(value)) => KeyValueOutput::Value(self.symbols.intern(value)),
+            Answer::Swapped => KeyValueOutput::Swapped,
+            Answer::NotSwapped(was) => {
+                KeyValueOutput::Was(was.map(|value| self.symbols.intern(value)))
+            }
+            Answer::Refused(_) => return None,
+        })
+    }
+
+    fn model(self) -> Model {
+        Model::new(self.symbols)
+    }
+}

@@ -1,0 +1,154 @@
+//! What is replicated and asked for, behind one door: the cluster, the oracles and the reports know a service by this alone.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use linearizability::{Exhausted, HistoryError};
+use vsr_core::state_machine::StateMachine;
+
+use super::key_value::service::KeyValueService;
+use super::workload::Workload;
+use crate::engine::random::Seed;
+use crate::engine::time::Time;
+
+/// A kind of service, with clients that know what to ask it and a judge who knows what it may answer.
+pub trait Service: fmt::Debug + Send + Sync {
+    /// A service to which nothing has happened yet.
+    fn machine(&self) -> Machine;
+
+    /// What one client of it is going to ask.
+    fn script(&self, assignment: &Assignment) -> Box<dyn Script>;
+
+    /// An empty record of what clients saw of it.
+    fn chronicle(&self) -> Box<dyn Chronicle>;
+
+    /// An operation in words.
+    fn operation_in_words(&self, operation: &[u8]) -> String;
+
+    /// An answer in words.
+    fn answer_in_words(&self, answer: &[u8]) -> String;
+}
+
+/// The kind of service that a run has; unless said otherwise, the key-value store.
+#[derive(Clone, Debug)]
+pub struct AnyService(Arc<dyn Service>);
+
+impl AnyService {
+    /// This kind of service.
+    pub fn new(service: impl Service + 'static) -> Self {
+        Self(Arc::new(service))
+    }
+}
+
+impl Default for AnyService {
+    fn default() -> Self {
+        Self::new(KeyValueService)
+    }
+}
+
+impl Deref for AnyService {
+    type Target = dyn Service;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+/// One service, as a replica holds it.
+pub trait Replicated: StateMachine + fmt::Debug {}
+
+/// One service of any kind.
+pub type Machine = Box<dyn Replicated>;
+
+impl StateMachine for Machine {
+    fn apply(&mut self, operation: &[u8], reply: &mut Vec<u8>) {
+        (**self).apply(operation, reply);
+    }
+
+    fn snapshot(&self, snapshot: &mut Vec<u8>) {
+        (**self).snapshot(snapshot);
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) {
+        (**self).restore(snapshot);
+    }
+
+    fn digest(&self) -> Option<u128> {
+        (**self).digest()
+    }
+}
+
+/// Whose operations a script is to give.
+#[derive(Clone, Copy, Debug)]
+pub struct Assignment {
+    /// How clients behave.
+    pub workload: Workload,
+    /// The seed of the run.
+    pub seed: Seed,
+    /// Which client.
+    pub client: u8,
+    /// The most bytes that an operation may have.
+    pub body_size_max: usize,
+}
+
+/// One client's way through its operations.
+pub trait Script: fmt::Debug {
+    /// Appends the bytes of the client's operation `number` to `bytes`. It depends on the number and on what the client was
+    /// answered; never on how often it was asked for, since a client that comes back asks again from where it was.
+    fn operation(&mut self, number: u32, bytes: &mut Vec<u8>);
+
+    /// Takes notice of the answer to an operation.
+    fn answered(&mut self, operation: &[u8], answer: &[u8]) {
+        let _ = (operation, answer);
+    }
+}
+
+/// Questions and answers, written down as they come, and judged in the end.
+pub trait Chronicle: fmt::Debug {
+    /// Writes down that `process` asks; returns the number of the question.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be.
+    fn invoke(
+        &mut self,
+        process: u64,
+        now: Time,
+        operation: &[u8],
+    ) -> Result<usize, ChronicleError>;
+
+    /// Writes down that `process` is answered; returns the number of its question.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be.
+    fn complete(&mut self, process: u64, now: Time, answer: &[u8])
+    -> Result<usize, ChronicleError>;
+
+    /// Judges all that was written down; what is still open is pending. The checker may take `steps` steps for each part if
+    /// the order in which operations were committed does not explain the history as it is.
+    fn judge(self: Box<Self>, commit_order: Vec<usize>, steps: u64) -> Judgement;
+}
+
+/// Why something cannot be written down: a bug in a client, in the service, or in the simulator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChronicleError {
+    /// The bytes of a question are no operation.
+    Question,
+    /// The bytes of an answer are none, or none to this question.
+    Answer,
+    /// No client can have asked or been answered in this order.
+    Order(HistoryError),
+}
+
+/// What the checker says of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Some order explains every answer.
+    Linearizable,
+    /// None does: the reason in words, and the operations that cannot be put into any order.
+    NotLinearizable(String),
+    /// A budget ran out.
+    Unknown(Exhausted),
+}
