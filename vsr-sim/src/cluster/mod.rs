@@ -1,5 +1,6 @@
 //! Viewstamped Replication in the world: replicas, clients, what they say to each other, and what the clients want.
 
+pub mod budget;
 pub mod client;
 pub mod event;
 pub mod history;

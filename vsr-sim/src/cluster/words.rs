@@ -61,7 +61,18 @@ pub fn fault(fault: &Fault, struck: NodeSet, replica_count: u8) -> String {
         | Fault::Skew { .. }
         | Fault::WallAhead { .. }
         | Fault::WallBack { .. }
-        | Fault::Pause { .. } => format!("{} {struck}", fault.name()),
+        | Fault::Pause { .. }
+        | Fault::FailFlush { .. }
+        | Fault::WriteError { .. }
+        | Fault::ReadError { .. }
+        | Fault::Misread { .. }
+        | Fault::FullDisk { .. }
+        | Fault::WipeDisk { .. } => format!("{} {struck}", fault.name()),
+        Fault::Rot { zone, .. }
+        | Fault::LoseWrite { zone, .. }
+        | Fault::MisdirectWrite { zone, .. } => {
+            format!("{} in {zone}, {struck}", fault.name())
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What may be done to a world, and asked of it, while it stands still.
 
-use super::disk::{Disk, Resolution};
+use super::disk::{Disk, Doom, Resolution, Rot, Spot};
 use super::happen::node_words;
 use super::network::{Dropped, Network, NetworkFaultId};
 use super::node::{Incarnation, NodeIndex, NodeSet};
 use super::observer::Observer;
-use super::process::Process;
-use super::random::Seed;
+use super::process::{Process, Zone};
+use super::random::{Fate, Seed};
 use super::time::{LocalTime, Span, Time, WallTime};
 use super::watch::Moment;
 use super::world::{Counters, NodeState, Scheduled, Setup, World};
@@ -49,12 +49,12 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         if self.disk.writes_under_way(node).len() > 0 {
             self.counters.crashes_while_writing += 1;
         }
-        while let Some((slot, resolution)) = self.disk.resolve_next(node) {
+        while let Some((slot, resolution)) = self.disk.resolve_next(self.now, node) {
             self.counters.writes_resolved += 1;
             let write = self.disk.writes.get(slot);
             let (new, old) = match resolution {
                 Resolution::Kept => (1, 0),
-                Resolution::Lost => (0, 1),
+                Resolution::Lost | Resolution::Late => (0, 1),
                 Resolution::Torn { new, old } => {
                     self.counters.writes_torn += 1;
                     (new, old)
@@ -145,6 +145,36 @@ impl<P: Process, O: Observer<P>> World<P, O> {
     pub fn command(&mut self, node: NodeIndex, command: P::Command) {
         let command = self.commands.insert(command);
         self.queue.push(self.now, Scheduled::Command { node, command });
+    }
+
+    /// Spoils a sector of a disk; false if there is none such that may be spoiled. The fate decides what is left open.
+    pub fn spoil(
+        &mut self,
+        (node, zone): (NodeIndex, Zone),
+        spot: Spot,
+        rot: Rot,
+        fate: Fate,
+    ) -> bool {
+        let is_done = self.disk.spoil((node, zone), spot, rot, fate);
+        self.tell_mishaps();
+        is_done
+    }
+
+    /// Decides what becomes of the newest write under way in a zone; false if there is none, or none of which that may become.
+    pub fn doom_write(&mut self, node: NodeIndex, zone: Zone, doom: Doom) -> bool {
+        self.disk.doom_newest(node, zone, doom)
+    }
+
+    /// Lets all that is being written to a disk fail at once, when the first of it is due. False if nothing is being written.
+    pub fn fail_flush(&mut self, node: NodeIndex) -> bool {
+        self.disk.doom_all(node)
+    }
+
+    /// Makes the disk of a node that is down a new one. False, and nothing changes, if the node is not down, or if that may not be.
+    pub fn wipe(&mut self, node: NodeIndex) -> bool {
+        let is_done = self.state(node) == NodeState::Down && self.disk.wipe(node);
+        self.tell_mishaps();
+        is_done
     }
 
     /// Takes back a fault of the network; packets that nothing holds any longer set out. False if it was over already.

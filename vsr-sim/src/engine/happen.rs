@@ -1,11 +1,11 @@
 //! What happens, one event at a time: the rules by which a world moves.
 
-use super::disk::{Read, Write, WriteState};
+use super::disk::{Finish, Read, Write, WriteState};
 use super::network::{Dropped, Packet, Route};
 use super::node::{Incarnation, NodeIndex};
 use super::observer::Observer;
 use super::process::{
-    Boot, Context, DiskError, Effect, Event as _, Input, Message as _, Process, Token, Zone,
+    Boot, Context, Effect, Event as _, Input, Message as _, Process, Token, Zone,
 };
 use super::trace::digest;
 use super::watch::{Moment, Sight};
@@ -25,6 +25,8 @@ mod tag {
     pub(super) const BOOTED: u8 = 11;
     pub(super) const DEADLINE: u8 = 12;
     pub(super) const COMMAND: u8 = 13;
+    pub(super) const WRITE_FAILED: u8 = 14;
+    pub(super) const MISHAP: u8 = 15;
 }
 
 impl<P: Process, O: Observer<P>> World<P, O> {
@@ -110,18 +112,12 @@ impl<P: Process, O: Observer<P>> World<P, O> {
     }
 
     fn written(&mut self, slot: u32) {
-        if self.disk.finish_write(slot) {
-            let write = self.disk.writes.get(slot);
-            let (node, zone) = (write.node, write.zone);
-            self.trace.add(node_words(
-                tag::WRITE_ENDED,
-                node,
-                zone.0,
-                [self.now.as_ns(), write.offset],
-            ));
-            self.observer.write_completed(self.now, write, &self.disk);
-            self.see(Moment::WriteEnded, zone.0, (node, None), None);
+        let finish = self.disk.finish_write(self.now, slot);
+        if let Finish::NotYet(time) = finish {
+            self.queue.push(time, Scheduled::Written { write: slot });
+            return;
         }
+        self.write_finished(slot, finish);
         let write = self.disk.writes.get(slot);
         let (node, incarnation) = (write.node, write.incarnation);
         let state = write.state();
@@ -136,6 +132,38 @@ impl<P: Process, O: Observer<P>> World<P, O> {
             && self.is_live(node, incarnation)
         {
             self.step(node, Input::Written { token: write.token, result });
+        }
+    }
+
+    /// Tells what came of a write.
+    fn write_finished(&mut self, slot: u32, finish: Finish) {
+        let write = self.disk.writes.get(slot);
+        let (node, zone) = (write.node, write.zone);
+        let words = [self.now.as_ns(), write.offset];
+        match finish {
+            Finish::Durable => {
+                self.trace.add(node_words(tag::WRITE_ENDED, node, zone.0, words));
+                self.observer.write_completed(self.now, write, &self.disk);
+            }
+            Finish::Failed(resolution) => {
+                self.trace.add(node_words(tag::WRITE_FAILED, node, zone.0, words));
+                self.observer.write_resolved(self.now, write, resolution, &self.disk);
+            }
+            Finish::Over | Finish::NotYet(_) | Finish::Landed => {}
+        }
+        self.tell_mishaps();
+        if finish == Finish::Durable {
+            self.see(Moment::WriteEnded, zone.0, (node, None), None);
+        }
+    }
+
+    /// Tells what has gone wrong on disks.
+    #[inline]
+    pub(super) fn tell_mishaps(&mut self) {
+        while let Some(mishap) = self.disk.take_mishap() {
+            let words = [mishap.offset, mishap.size << 8 | u64::from(mishap.kind as u8)];
+            self.trace.add(node_words(tag::MISHAP, mishap.node, mishap.zone.0, words));
+            self.observer.disk_mishap(self.now, &mishap, &self.disk);
         }
     }
 
@@ -158,10 +186,11 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         let read = self.disk.reads.take(slot);
         let mut bytes = std::mem::take(&mut self.read_buffer);
         bytes.resize(read.size as usize, 0);
-        self.disk.read(node, read.zone, read.offset, &mut bytes);
+        let result = self.disk.finish_read(&read, &mut bytes);
         let words = [self.now.as_ns(), digest(&bytes)];
         self.trace.add(node_words(tag::READ_ENDED, node, read.zone.0, words));
-        let result = if read.fails { Err(DiskError::Failed) } else { Ok(&bytes[..]) };
+        self.tell_mishaps();
+        let result = result.map(|()| &bytes[..]);
         self.step(node, Input::Read { token: read.token, result });
         self.read_buffer = bytes;
     }
@@ -326,15 +355,8 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         let incarnation = self.nodes[node.index()].incarnation;
         self.counters.reads += 1;
         self.trace.add(node_words(tag::READ_STARTED, node, zone.0, [offset, size.into()]));
-        let (slot, delay) = self.disk.start_read(Read {
-            node,
-            incarnation,
-            token,
-            zone,
-            offset,
-            size,
-            fails: false,
-        });
+        let read = Read::new((node, incarnation), token, (zone, offset, size));
+        let (slot, delay) = self.disk.start_read(read);
         self.queue.push(self.now.plus(delay), Scheduled::Read { read: slot });
     }
 

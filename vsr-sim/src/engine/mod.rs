@@ -22,7 +22,10 @@ pub mod watch;
 pub mod world;
 
 pub use decided::PacketFate;
-pub use disk::{Disk, DiskRates, Resolution, SECTOR_SIZE, Write};
+pub use disk::{
+    Disk, DiskRates, Doom, Failing, Mischief, Mishap, MishapKind, Resolution, Rot, SECTOR_SIZE,
+    Spot, Write,
+};
 pub use network::{Dropped, LinkRates, Network, NetworkFaultId, Packet, PacketName, RateChange};
 pub use node::{Incarnation, NodeIndex, NodeSet};
 pub use observer::Observer;

@@ -1,6 +1,6 @@
 //! Who watches a world. Every method does nothing unless it is written, so what nobody watches costs nothing.
 
-use super::disk::{Disk, Resolution, Write};
+use super::disk::{Disk, Mishap, Resolution, Write};
 use super::network::{Dropped, Packet};
 use super::node::{Incarnation, NodeIndex};
 use super::process::{Input, Process};
@@ -35,14 +35,20 @@ pub trait Observer<P: Process> {
         let _ = (now, write, disk);
     }
 
-    /// A write is durable; the process is about to be told.
+    /// A write is durable, or the disk says so; the process is about to be told.
     fn write_completed(&mut self, now: Time, write: &Write, disk: &Disk) {
         let _ = (now, write, disk);
     }
 
-    /// A crash decided what became of a write that was under way; the disk shows it.
+    /// A crash, or a failure, decided what became of a write that was under way; the disk shows it.
     fn write_resolved(&mut self, now: Time, write: &Write, resolution: Resolution, disk: &Disk) {
         let _ = (now, write, resolution, disk);
+    }
+
+    /// Something went wrong on a disk, which shows what came of it. What is written elsewhere, or not at all, was told as
+    /// [`Self::write_completed`] just before.
+    fn disk_mishap(&mut self, now: Time, mishap: &Mishap, disk: &Disk) {
+        let _ = (now, mishap, disk);
     }
 
     /// A process is gone, as it is handed over; its writes under way are resolved next.
@@ -119,6 +125,11 @@ impl<P: Process, A: Observer<P>, B: Observer<P>> Observer<P> for (A, B) {
     fn write_resolved(&mut self, now: Time, write: &Write, resolution: Resolution, disk: &Disk) {
         self.0.write_resolved(now, write, resolution, disk);
         self.1.write_resolved(now, write, resolution, disk);
+    }
+
+    fn disk_mishap(&mut self, now: Time, mishap: &Mishap, disk: &Disk) {
+        self.0.disk_mishap(now, mishap, disk);
+        self.1.disk_mishap(now, mishap, disk);
     }
 
     fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &P) {

@@ -112,6 +112,8 @@ impl Zone {
 pub enum DiskError {
     /// The device reported a failure. Nothing may be assumed of the bytes that a failed write was meant for.
     Failed,
+    /// There is no room: a write of which nothing is on the disk.
+    Full,
 }
 
 /// What happens to a process.

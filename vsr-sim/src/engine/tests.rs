@@ -89,7 +89,9 @@ impl Process for Puppet {
             Input::Message { from, message } => context.event(Told::Heard(from, message.0)),
             Input::Written { token, .. } => context.event(Told::Written(token)),
             Input::Read { result: Ok(bytes), .. } => context.event(Told::Bytes(bytes.to_vec())),
-            Input::Read { result: Err(DiskError::Failed), .. } => context.event(Told::Failed),
+            Input::Read { result: Err(DiskError::Failed | DiskError::Full), .. } => {
+                context.event(Told::Failed);
+            }
             Input::Deadline => {
                 self.deadline = None;
                 context.event(Told::Deadline(now));

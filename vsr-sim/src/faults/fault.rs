@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::selector::Selector;
-use crate::engine::{RateChange, Span};
+use crate::engine::{RateChange, Rot, Span, Spot};
 
 /// One thing that goes wrong.
 ///
@@ -113,11 +113,66 @@ pub enum Fault {
         /// Whose.
         node: Selector,
     },
+    /// Sectors of a disk go bad. Does not last: they stay so until they are written again.
+    Rot {
+        /// Whose disk.
+        node: Selector,
+        /// The name of the zone.
+        zone: String,
+        /// Which sectors.
+        spot: Spot,
+        /// How.
+        how: Rot,
+    },
+    /// The newest write under way in a zone is reported as durable, and nothing is written. Does not last.
+    LoseWrite {
+        /// Whose disk.
+        node: Selector,
+        /// The name of the zone.
+        zone: String,
+    },
+    /// The newest write under way in a zone is reported as durable, and goes to another place of it. Does not last.
+    MisdirectWrite {
+        /// Whose disk.
+        node: Selector,
+        /// The name of the zone.
+        zone: String,
+    },
+    /// All that is being written to a disk fails, each sector of it old or new. Does not last.
+    FailFlush {
+        /// Whose disk.
+        node: Selector,
+    },
+    /// All writes to a disk that come to their end fail, each sector of them old or new.
+    WriteError {
+        /// Whose disk.
+        node: Selector,
+    },
+    /// All reads of a disk fail.
+    ReadError {
+        /// Whose disk.
+        node: Selector,
+    },
+    /// All reads of a disk get one sector from another place of their zone.
+    Misread {
+        /// Whose disk.
+        node: Selector,
+    },
+    /// A disk has no room: all writes that come to their end fail, and nothing is written.
+    FullDisk {
+        /// Whose disk.
+        node: Selector,
+    },
+    /// The disk of a node that is down is replaced by an empty one. Does not last.
+    WipeDisk {
+        /// Whose disk.
+        node: Selector,
+    },
 }
 
 impl Fault {
     /// The names of all faults, in the order of [`Self::index`].
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 24] = [
         "crash",
         "restart",
         "power-loss",
@@ -133,6 +188,15 @@ impl Fault {
         "wall-ahead",
         "wall-back",
         "pause",
+        "rot",
+        "lose-write",
+        "misdirect-write",
+        "fail-flush",
+        "write-error",
+        "read-error",
+        "misread",
+        "full-disk",
+        "wipe-disk",
     ];
 
     /// The place of the fault's sort in a table of all.
@@ -154,6 +218,15 @@ impl Fault {
             Self::WallAhead { .. } => 12,
             Self::WallBack { .. } => 13,
             Self::Pause { .. } => 14,
+            Self::Rot { .. } => 15,
+            Self::LoseWrite { .. } => 16,
+            Self::MisdirectWrite { .. } => 17,
+            Self::FailFlush { .. } => 18,
+            Self::WriteError { .. } => 19,
+            Self::ReadError { .. } => 20,
+            Self::Misread { .. } => 21,
+            Self::FullDisk { .. } => 22,
+            Self::WipeDisk { .. } => 23,
         }
     }
 
@@ -175,7 +248,16 @@ impl Fault {
             | Self::Skew { node, .. }
             | Self::WallAhead { node, .. }
             | Self::WallBack { node, .. }
-            | Self::Pause { node } => vec![node],
+            | Self::Pause { node }
+            | Self::Rot { node, .. }
+            | Self::LoseWrite { node, .. }
+            | Self::MisdirectWrite { node, .. }
+            | Self::FailFlush { node }
+            | Self::WriteError { node }
+            | Self::ReadError { node }
+            | Self::Misread { node }
+            | Self::FullDisk { node }
+            | Self::WipeDisk { node } => vec![node],
             Self::Partition { sides } => sides.iter().flatten().collect(),
             Self::Cut { from, to }
             | Self::Rates { from, to, .. }
@@ -203,7 +285,47 @@ impl Fault {
             | Self::Skew { .. }
             | Self::WallAhead { .. }
             | Self::WallBack { .. }
-            | Self::Pause { .. } => &[],
+            | Self::Pause { .. }
+            | Self::Rot { .. }
+            | Self::LoseWrite { .. }
+            | Self::MisdirectWrite { .. }
+            | Self::FailFlush { .. }
+            | Self::WriteError { .. }
+            | Self::ReadError { .. }
+            | Self::Misread { .. }
+            | Self::FullDisk { .. }
+            | Self::WipeDisk { .. } => &[],
+        }
+    }
+
+    /// The name of the zone in it, if there is one.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        match self {
+            Self::Rot { zone, .. }
+            | Self::LoseWrite { zone, .. }
+            | Self::MisdirectWrite { zone, .. } => Some(zone),
+            Self::Crash { .. }
+            | Self::Restart { .. }
+            | Self::PowerLoss { .. }
+            | Self::Partition { .. }
+            | Self::Cut { .. }
+            | Self::Isolate { .. }
+            | Self::Heal {}
+            | Self::Rates { .. }
+            | Self::Hold { .. }
+            | Self::Lose { .. }
+            | Self::SlowDisk { .. }
+            | Self::Skew { .. }
+            | Self::WallAhead { .. }
+            | Self::WallBack { .. }
+            | Self::Pause { .. }
+            | Self::FailFlush { .. }
+            | Self::WriteError { .. }
+            | Self::ReadError { .. }
+            | Self::Misread { .. }
+            | Self::FullDisk { .. }
+            | Self::WipeDisk { .. } => None,
         }
     }
 }

@@ -4,8 +4,8 @@ use super::fault::Fault;
 use super::plan::number_of;
 use super::selector::{Occasion, Resolver, Selector};
 use crate::engine::{
-    Network, NetworkFaultId, NodeIndex, NodeSet, NodeState, Observer, PacketName, Process,
-    RateChange, Time, World,
+    Doom, Failing, Network, NetworkFaultId, NodeIndex, NodeSet, NodeState, Observer, PacketName,
+    Process, RateChange, Time, World, Zone,
 };
 
 /// How much a plan may break at a time.
@@ -30,6 +30,8 @@ pub enum Skipped {
     TooManyDown,
     /// Nobody was in a state that the fault could change: all meant to crash were down, or none meant to restart.
     NoEffect,
+    /// Nothing was there of what it would have spoiled, or of what may be spoiled: see [`Disk::limit`](crate::engine::Disk::limit).
+    Spared,
 }
 
 /// What takes a fault back.
@@ -41,6 +43,7 @@ enum Undo {
     SlowDisk(NodeSet, u32),
     Skew(NodeSet, i32),
     Paused(NodeSet),
+    Failing(NodeSet, Failing),
 }
 
 /// The faults that are on in a world.
@@ -124,6 +127,78 @@ impl<P: Process, O: Observer<P>, R: Resolver<P, O>> Scene<'_, P, O, R> {
         Ok((None, from.union(to)))
     }
 
+    /// Does something to the disks of those meant, in one zone.
+    fn on_disks(
+        &mut self,
+        node: &Selector,
+        zone: &str,
+        mut act: impl FnMut(&mut World<P, O>, NodeIndex, Zone) -> bool,
+    ) -> Result<Done, Skipped> {
+        let nodes = self.who(node)?;
+        let zone = Zone(number_of(P::ZONES, zone).expect("plans are checked before they run"));
+        let struck: NodeSet = nodes.iter().filter(|node| act(self.world, *node, zone)).collect();
+        if struck.is_empty() { Err(Skipped::Spared) } else { Ok((None, struck)) }
+    }
+
+    fn on_whole_disks(
+        &mut self,
+        node: &Selector,
+        act: impl Fn(&mut World<P, O>, NodeIndex) -> bool,
+    ) -> Result<Done, Skipped> {
+        let nodes = self.who(node)?;
+        let struck: NodeSet = nodes.iter().filter(|node| act(self.world, *node)).collect();
+        if struck.is_empty() { Err(Skipped::Spared) } else { Ok((None, struck)) }
+    }
+
+    /// What goes wrong with disks.
+    fn on_disk(&mut self, fault: &Fault) -> Result<Done, Skipped> {
+        let occasion = self.occasion;
+        let failing = |scene: &mut Self, node, failing| {
+            let nodes = scene.who(node)?;
+            Ok((Some(Undo::Failing(nodes, failing)), nodes))
+        };
+        let writes = |doom| Failing { writes: Some(doom), ..Failing::default() };
+        match fault {
+            Fault::Rot { node, zone, spot, how } => {
+                self.on_disks(node, zone, |world, node, zone| {
+                    world.spoil((node, zone), *spot, *how, occasion.fate)
+                })
+            }
+            Fault::LoseWrite { node, zone } => self
+                .on_disks(node, zone, |world, node, zone| world.doom_write(node, zone, Doom::Lost)),
+            Fault::MisdirectWrite { node, zone } => {
+                self.on_disks(node, zone, |world, node, zone| {
+                    world.doom_write(node, zone, Doom::Misdirected)
+                })
+            }
+            Fault::FailFlush { node } => self.on_whole_disks(node, World::fail_flush),
+            Fault::WipeDisk { node } => self.on_whole_disks(node, World::wipe),
+            Fault::WriteError { node } => failing(self, node, writes(Doom::Failed)),
+            Fault::FullDisk { node } => failing(self, node, writes(Doom::Full)),
+            Fault::ReadError { node } => {
+                failing(self, node, Failing { reads: true, ..Failing::default() })
+            }
+            Fault::Misread { node } => {
+                failing(self, node, Failing { misreads: true, ..Failing::default() })
+            }
+            Fault::Crash { .. }
+            | Fault::Restart { .. }
+            | Fault::PowerLoss { .. }
+            | Fault::Partition { .. }
+            | Fault::Cut { .. }
+            | Fault::Isolate { .. }
+            | Fault::Heal {}
+            | Fault::Rates { .. }
+            | Fault::Hold { .. }
+            | Fault::Lose { .. }
+            | Fault::SlowDisk { .. }
+            | Fault::Skew { .. }
+            | Fault::WallAhead { .. }
+            | Fault::WallBack { .. }
+            | Fault::Pause { .. } => unreachable!("faults of disks alone come here"),
+        }
+    }
+
     fn jump(&mut self, node: &Selector, by_ns: u64, sign: i64) -> Result<NodeSet, Skipped> {
         let nodes = self.who(node)?;
         let by_ns = i64::try_from(by_ns).unwrap_or(i64::MAX) * sign;
@@ -205,8 +280,18 @@ impl Injector {
                 nodes.iter().for_each(|node| scene.world.pause(node));
                 (Some(Undo::Paused(nodes)), nodes)
             }
+            Fault::Rot { .. }
+            | Fault::LoseWrite { .. }
+            | Fault::MisdirectWrite { .. }
+            | Fault::FailFlush { .. }
+            | Fault::WriteError { .. }
+            | Fault::ReadError { .. }
+            | Fault::Misread { .. }
+            | Fault::FullDisk { .. }
+            | Fault::WipeDisk { .. } => scene.on_disk(fault)?,
         };
-        let is_slowing = matches!(undo, Some(Undo::SlowDisk(..) | Undo::Skew(..)));
+        let is_slowing =
+            matches!(undo, Some(Undo::SlowDisk(..) | Undo::Skew(..) | Undo::Failing(..)));
         let id = undo.map(|undo| {
             let id = FaultId(self.count);
             self.count += 1;
@@ -254,9 +339,11 @@ impl Injector {
             Undo::Down(nodes) => {
                 let kept_down = self.on.iter().fold(NodeSet::EMPTY, |down, (_, undo)| match undo {
                     Undo::Down(nodes) => down.union(*nodes),
-                    Undo::Network(_) | Undo::SlowDisk(..) | Undo::Skew(..) | Undo::Paused(_) => {
-                        down
-                    }
+                    Undo::Network(_)
+                    | Undo::SlowDisk(..)
+                    | Undo::Skew(..)
+                    | Undo::Paused(_)
+                    | Undo::Failing(..) => down,
                 });
                 for node in nodes.difference(kept_down).iter() {
                     world.restart(node);
@@ -265,7 +352,7 @@ impl Injector {
             Undo::Network(id) => {
                 world.lift(id);
             }
-            Undo::SlowDisk(nodes, _) | Undo::Skew(nodes, _) => {
+            Undo::SlowDisk(nodes, _) | Undo::Skew(nodes, _) | Undo::Failing(nodes, _) => {
                 self.set_disks_and_clocks(world, nodes);
             }
             Undo::Paused(nodes) => {
@@ -283,19 +370,24 @@ impl Injector {
         nodes: NodeSet,
     ) {
         for node in nodes.iter() {
-            let (mut percent, mut skew_ppm) = (ORDINARY, 0);
+            let (mut percent, mut skew_ppm, mut fails) = (ORDINARY, 0, Failing::default());
             for (_, undo) in &self.on {
                 match undo {
                     Undo::SlowDisk(nodes, slow) if nodes.contains(node) => percent = *slow,
                     Undo::Skew(nodes, skew) if nodes.contains(node) => skew_ppm = *skew,
+                    Undo::Failing(nodes, failing) if nodes.contains(node) => {
+                        fails = fails.and(*failing);
+                    }
                     Undo::SlowDisk(..)
                     | Undo::Skew(..)
+                    | Undo::Failing(..)
                     | Undo::Down(_)
                     | Undo::Network(_)
                     | Undo::Paused(_) => {}
                 }
             }
             world.disk_mut().set_slowness(node, percent.into());
+            world.disk_mut().set_failing(node, fails);
             if world.skew_ppm(node) != skew_ppm {
                 world.set_skew(node, skew_ppm);
             }
@@ -304,7 +396,7 @@ impl Injector {
 
     /// Ends faults for good: among the nodes `healed` nothing is wrong any longer, and nobody else can reach them.
     ///
-    /// They all run, on good disks, with links that lose, copy and delay nothing. The others stay as broken as they
+    /// They all run, on disks that fail and lie no more (though what is spoiled stays so), with links that lose, copy and delay nothing. The others stay as broken as they
     /// are, and are cut off besides.
     pub fn heal<P: Process, O: Observer<P>>(&mut self, world: &mut World<P, O>, healed: NodeSet) {
         world.heal_network();
@@ -317,13 +409,17 @@ impl Injector {
                     }
                     nodes
                 }
-                Undo::Down(nodes) | Undo::SlowDisk(nodes, _) | Undo::Skew(nodes, _) => nodes,
+                Undo::Down(nodes)
+                | Undo::SlowDisk(nodes, _)
+                | Undo::Skew(nodes, _)
+                | Undo::Failing(nodes, _) => nodes,
             };
             *left = left.difference(healed);
             !left.is_empty()
         });
         self.set_disks_and_clocks(world, healed);
         for node in healed.iter() {
+            world.disk_mut().set_honest(node);
             if world.state(node) == NodeState::Down {
                 world.restart(node);
             }

@@ -252,7 +252,12 @@ impl Fault {
             number_of(P::MESSAGE_KINDS, name)
                 .ok_or_else(|| PlanError::UnknownKind(name.clone()))?;
         }
-        Ok(())
+        match self.zone() {
+            Some(name) if number_of(P::ZONES, name).is_none() => {
+                Err(PlanError::UnknownKind(name.to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

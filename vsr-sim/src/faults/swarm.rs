@@ -165,6 +165,7 @@ fn draw_disks(stream: &mut Stream, shape: &Shape<'_>) -> DiskRates {
         error_ppm: 0,
         crash_kept_ppm: ppm(kept),
         crash_lost_ppm: ppm(lost),
+        ..DiskRates::default()
     }
 }
 

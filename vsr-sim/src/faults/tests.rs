@@ -275,8 +275,10 @@ fn swarms_differ_and_what_they_do_meets_work() {
             *sum += count;
         }
     }
-    for name in Fault::NAMES {
-        let is_drawn = !["restart", "heal", "lose"].contains(&name);
+    // What spoils disks is drawn apart, for protocols that can bear it.
+    let disk = Fault::NAMES.iter().position(|name| *name == "rot").unwrap();
+    for name in &Fault::NAMES[..disk] {
+        let is_drawn = !["restart", "heal", "lose"].contains(name);
         assert_eq!(done.contains_key(name), is_drawn, "{name} {done:?}");
     }
     assert!(calm > 0 && calm < 40, "{calm}");

@@ -207,6 +207,7 @@ impl Observer<Node> for Grid {
         let what = match how {
             Resolution::Kept => format!("kept its write to {zone}"),
             Resolution::Lost => format!("lost its write to {zone}"),
+            Resolution::Late => format!("has a write to {zone} left to be carried out later"),
             Resolution::Torn { new, old } => {
                 format!("tore its write to {zone}: {new} sectors new, {old} old")
             }

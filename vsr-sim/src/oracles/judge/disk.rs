@@ -24,7 +24,7 @@ impl<S: StateMachine> Oracles<S> {
         self.facts.now = now;
         match resolution {
             Resolution::Kept => self.exposure.count(Moment::WriteKept),
-            Resolution::Lost => {
+            Resolution::Lost | Resolution::Late => {
                 self.exposure.count(Moment::WriteLost);
                 return;
             }

@@ -1,0 +1,255 @@
+//! The fault budget: which part of which disk may be spoiled, decided before a run begins.
+//!
+//! Of each operation some copies may be damaged, and at least one must stay whole: the copies of a committed operation are a
+//! replication quorum, and of every operation fewer disks than that may be spoiled. Nor may a disk deny what it has acknowledged: of
+//! the two rings of a log only one may be spoiled at any operation, so that the other one can tell. Of the copies of a superblock one
+//! may be. A cluster whose disks keep within that budget loses nothing, and comes back once its disks are left alone.
+//!
+//! Operations share sectors in the ring of headers. So the budget goes by groups of slots whose headers are in one sector.
+
+use serde::{Deserialize, Serialize};
+use vsr_core::configuration::Configuration;
+use vsr_core::header::HEADER_SIZE;
+use vsr_core::io::Zone;
+use vsr_core::superblock::{COPIES, Superblock};
+
+use super::node::node_of;
+use super::replica::zone_of;
+use crate::engine::random::{Fate, Keyed};
+use crate::engine::{Disk, Mischief, NodeIndex, NodeSet, SECTOR_SIZE, Seed};
+
+/// How much of what disks hold may be spoiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// Whatever the steps say: whoever wrote them has kept the budget.
+    #[default]
+    ByHand,
+    /// The logs of the same few replicas.
+    Minority,
+    /// Some copies of each operation, of one here and of another there.
+    Scattered,
+    /// As scattered, and one replica may lose its whole disk.
+    Wiped,
+    /// All that a checksum can tell, everywhere: the cluster may come to a halt, but must not answer wrongly.
+    Beyond,
+}
+
+impl Budget {
+    /// Whether a cluster that keeps within it must go on.
+    #[must_use]
+    pub const fn is_within(self) -> bool {
+        !matches!(self, Self::Beyond)
+    }
+}
+
+/// Marks on `disk` what may be spoiled in a run with this seed.
+pub fn mark(disk: &mut Disk, budget: Budget, configuration: &Configuration, seed: Seed) {
+    let scribe = Scribe { configuration, keyed: Keyed::new(seed, "budget"), disk };
+    match budget {
+        Budget::ByHand => {}
+        Budget::Minority | Budget::Scattered | Budget::Wiped => scribe.mark_within(budget),
+        Budget::Beyond => scribe.mark_all(),
+    }
+}
+
+struct Scribe<'a> {
+    configuration: &'a Configuration,
+    keyed: Keyed,
+    disk: &'a mut Disk,
+}
+
+/// What fates are drawn for.
+mod what {
+    pub(super) const GROUP: u64 = 1;
+    pub(super) const COPY: u64 = 2;
+    pub(super) const RING: u64 = 3;
+    pub(super) const WIPED: u64 = 4;
+}
+
+/// Slots whose headers are in one sector.
+const GROUP: u64 = (SECTOR_SIZE / HEADER_SIZE) as u64;
+
+impl Scribe<'_> {
+    fn mark_within(mut self, budget: Budget) {
+        self.disk.limit();
+        let wiped = self.wiped(budget);
+        for node in wiped.iter() {
+            self.disk.permit_wiping(node);
+        }
+        for group in 0..u64::from(self.configuration.slots).div_ceil(GROUP) {
+            let which = if budget == Budget::Minority { 0 } else { group };
+            for node in self.spoiled(which, wiped).iter() {
+                let name = group << 8 | u64::from(node.number());
+                let ring = match self.keyed.fate(what::RING, name).up_to(0, 2) {
+                    0 => Zone::Headers,
+                    _ => Zone::Prepares,
+                };
+                self.permit_group(node, ring, group, &[Mischief::Rot, Mischief::Lie]);
+            }
+        }
+        self.mark_superblocks();
+    }
+
+    /// Anything may rot, and every disk may be lost; but no disk may lie about what it has acknowledged, for that nobody could tell.
+    fn mark_all(mut self) {
+        self.disk.limit();
+        for replica in self.configuration.replicas() {
+            let node = node_of(replica);
+            self.disk.permit_wiping(node);
+            for group in 0..u64::from(self.configuration.slots).div_ceil(GROUP) {
+                for ring in [Zone::Headers, Zone::Prepares] {
+                    self.permit_group(node, ring, group, &[Mischief::Rot]);
+                }
+            }
+            let size = u64::from(COPIES) * Superblock::copy_size(self.configuration);
+            self.disk.permit(node, zone_of(Zone::Superblock), Mischief::Rot, 0..size);
+        }
+    }
+
+    /// The replicas that may lose everything.
+    fn wiped(&self, budget: Budget) -> NodeSet {
+        let count = self.configuration.replica_count;
+        if budget != Budget::Wiped || self.most() == 0 || count < 3 {
+            return NodeSet::EMPTY;
+        }
+        let fate = self.keyed.fate(what::WIPED, 0);
+        let number = fate.up_to(0, u64::from(count) - 1);
+        NodeSet::only(NodeIndex::new(u8::try_from(number).expect("below a count of replicas")))
+    }
+
+    /// On how many disks any one operation may be damaged: fewer than a quorum of either kind.
+    fn most(&self) -> u8 {
+        let quorums = self.configuration.quorums();
+        quorums.replication().min(quorums.view_change()) - 1
+    }
+
+    /// The replicas whose copies of a group's operations may be damaged, `wiped` ones besides.
+    fn spoiled(&self, group: u64, wiped: NodeSet) -> NodeSet {
+        let mut nodes: Vec<NodeIndex> =
+            NodeIndex::first(self.configuration.replica_count).collect();
+        let fate = self.keyed.fate(what::GROUP, group);
+        shuffle(&mut nodes, fate);
+        let room = u32::from(self.most()).saturating_sub(wiped.count());
+        let room = usize::try_from(room).expect("a few replicas");
+        nodes.into_iter().filter(|node| !wiped.contains(*node)).take(room).collect()
+    }
+
+    fn permit_group(&mut self, node: NodeIndex, ring: Zone, group: u64, mischief: &[Mischief]) {
+        let slot_size = match ring {
+            Zone::Headers => HEADER_SIZE as u64,
+            Zone::Prepares => self.configuration.prepare_slot_size(),
+            Zone::Superblock => unreachable!("the rings are the log's"),
+        };
+        let bytes = group * GROUP * slot_size..(group + 1) * GROUP * slot_size;
+        for one in mischief {
+            self.disk.permit(node, zone_of(ring), *one, bytes.clone());
+        }
+    }
+
+    /// One copy of each superblock may be spoiled, always the same.
+    fn mark_superblocks(&mut self) {
+        let size = Superblock::copy_size(self.configuration);
+        for replica in self.configuration.replicas() {
+            let node = node_of(replica);
+            let fate = self.keyed.fate(what::COPY, u64::from(replica.get()));
+            let copy = fate.up_to(0, u64::from(COPIES) - 1);
+            for mischief in [Mischief::Rot, Mischief::Lie] {
+                let bytes = copy * size..(copy + 1) * size;
+                self.disk.permit(node, zone_of(Zone::Superblock), mischief, bytes);
+            }
+        }
+    }
+}
+
+/// Puts nodes into an order that is the fate's alone.
+fn shuffle(nodes: &mut [NodeIndex], fate: Fate) {
+    for last in (1..nodes.len()).rev() {
+        let other = fate.up_to(last as u64, last as u64);
+        nodes.swap(last, usize::try_from(other).expect("a place in a short list"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::disk::DiskRates;
+
+    const ZONES: usize = 3;
+
+    fn disk(budget: Budget, configuration: &Configuration, seed: u64) -> Disk {
+        let mut disk = Disk::new();
+        let rates = DiskRates::default();
+        disk.reset(Seed::new(seed), (configuration.replica_count, ZONES), rates, drop);
+        mark(&mut disk, budget, configuration, Seed::new(seed));
+        disk
+    }
+
+    fn may(disk: &Disk, node: NodeIndex, zone: Zone, offset: u64) -> bool {
+        let both = [Mischief::Rot, Mischief::Lie]
+            .map(|one| disk.permits(node, zone_of(zone), one, offset));
+        both.contains(&true)
+    }
+
+    /// For every operation: fewer damaged copies than a quorum, and no disk on which both rings may be spoiled.
+    #[test]
+    fn every_operation_keeps_a_whole_copy_and_every_disk_a_ring_that_can_tell() {
+        for (count, most) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 3)] {
+            let configuration = Configuration::of(count);
+            let slot_size = configuration.prepare_slot_size();
+            for budget in [Budget::Minority, Budget::Scattered, Budget::Wiped] {
+                let mut met = NodeSet::EMPTY;
+                for seed in 0..20 {
+                    let mut disk = disk(budget, &configuration, seed);
+                    let wiped: NodeSet =
+                        NodeIndex::first(count).filter(|node| disk.wipe(*node)).collect();
+                    let mut slots = NodeSet::EMPTY;
+                    for slot in 0..u64::from(configuration.slots) {
+                        let mut spoiled = wiped;
+                        for node in NodeIndex::first(count) {
+                            let header = may(&disk, node, Zone::Headers, slot * 256);
+                            let prepare = may(&disk, node, Zone::Prepares, slot * slot_size);
+                            assert!(!(header && prepare), "{count} {budget:?} {seed} {slot}");
+                            if header || prepare {
+                                spoiled.insert(node);
+                            }
+                        }
+                        assert!(spoiled.count() <= most, "{count} {budget:?} {seed} {slot}");
+                        slots = slots.union(spoiled);
+                    }
+                    if budget == Budget::Minority {
+                        assert_eq!(slots.count(), most);
+                    }
+                    met = met.union(slots);
+                }
+                let expected = if most == 0 { 0 } else { u32::from(count) };
+                assert_eq!(met.count(), expected, "over seeds everybody has a turn");
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_superblock_one_copy_may_be_spoiled() {
+        let configuration = Configuration::of(3);
+        let disk = disk(Budget::Scattered, &configuration, 1);
+        let size = Superblock::copy_size(&configuration);
+        for node in NodeIndex::first(3) {
+            let copies = (0..u64::from(COPIES))
+                .filter(|copy| may(&disk, node, Zone::Superblock, copy * size))
+                .count();
+            assert_eq!(copies, 1);
+        }
+    }
+
+    #[test]
+    fn beyond_the_budget_everything_may_rot_and_nothing_may_lie() {
+        let configuration = Configuration::of(3);
+        let disk = disk(Budget::Beyond, &configuration, 1);
+        for node in NodeIndex::first(3) {
+            for zone in [Zone::Superblock, Zone::Headers, Zone::Prepares] {
+                assert!(disk.permits(node, zone_of(zone), Mischief::Rot, 4096));
+                assert!(!disk.permits(node, zone_of(zone), Mischief::Lie, 4096));
+            }
+        }
+    }
+}
