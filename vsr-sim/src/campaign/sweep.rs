@@ -107,6 +107,7 @@ mod tests {
                 requests: 1,
                 view_changes: 0,
                 faults: FaultCounts::default(),
+                unfired: Vec::new(),
                 exposure: Exposure::default(),
                 virtual_time: Span::ZERO,
                 replicas: 3,

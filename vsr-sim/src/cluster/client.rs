@@ -17,7 +17,7 @@ use crate::engine::random::Seed;
 use crate::engine::time::LocalTime;
 
 /// What a client is given to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Go through the operations of the script from number `first` to before number `until`.
     Script {
@@ -25,6 +25,13 @@ pub enum Work {
         first: u32,
         /// The end.
         until: u32,
+    },
+    /// From number `first` on, these take the place of the script's operations; they are asked for without a thought.
+    Requests {
+        /// The number of the first of them.
+        first: u32,
+        /// Their bytes.
+        operations: Vec<Arc<[u8]>>,
     },
 }
 
@@ -43,6 +50,8 @@ pub struct ClientNode {
     /// The next operation of the script, and where to stop.
     next: u32,
     until: u32,
+    /// What takes the place of the script's operations, from which number on.
+    requests: (u32, Vec<Arc<[u8]>>),
     ask_at: Option<Instant>,
     /// What is asked and not answered yet.
     open: Option<Arc<[u8]>>,
@@ -68,6 +77,7 @@ impl ClientNode {
             pace: Pace::new(workload, seed, client),
             next: 0,
             until: 0,
+            requests: (0, Vec::new()),
             ask_at: None,
             open: None,
             bytes: Vec::new(),
@@ -118,16 +128,29 @@ impl ClientNode {
     }
 
     fn take(&mut self, now: Instant, work: Work) {
-        let Work::Script { first, until } = work;
-        self.next = self.next.max(first);
-        self.until = until;
-        self.think(now);
+        match work {
+            Work::Requests { first, operations } => self.requests = (first, operations),
+            Work::Script { first, until } => {
+                self.next = self.next.max(first);
+                self.until = until;
+                self.think(now);
+            }
+        }
+    }
+
+    /// The request that takes the place of the script's operation `number`, if one does.
+    fn request(&self, number: u32) -> Option<&Arc<[u8]>> {
+        let (first, operations) = &self.requests;
+        operations.get(usize::try_from(number.checked_sub(*first)?).ok()?)
     }
 
     /// Plans the next question, if there is one and nothing is open.
     fn think(&mut self, now: Instant) {
         if self.open.is_none() && self.ask_at.is_none() && self.next < self.until {
-            let think = Duration::from_ns(self.pace.think(self.next).as_ns());
+            let think = match self.request(self.next) {
+                Some(_) => Duration::ZERO,
+                None => Duration::from_ns(self.pace.think(self.next).as_ns()),
+            };
             self.ask_at = Some(now.plus(think));
         }
     }
@@ -139,9 +162,11 @@ impl ClientNode {
         }
         let number = self.next;
         self.next += 1;
-        self.bytes.clear();
-        self.script.operation(number, &mut self.bytes);
-        let operation: Arc<[u8]> = Arc::from(self.bytes.as_slice());
+        let operation = self.request(number).cloned().unwrap_or_else(|| {
+            self.bytes.clear();
+            self.script.operation(number, &mut self.bytes);
+            Arc::from(self.bytes.as_slice())
+        });
         self.open = Some(Arc::clone(&operation));
         let invoked = ClientEvent::Invoked { number, operation: Arc::clone(&operation) };
         context.event(Event::Client(invoked));

@@ -4,6 +4,7 @@
 //! value with four bytes of length in front. An answer has the same form. Both are little-endian, and both are exact: bytes
 //! left over make an operation as malformed as bytes that are missing. What is malformed is answered, never a reason to fail.
 
+pub mod grammar;
 pub mod script;
 pub mod service;
 

@@ -1,5 +1,7 @@
 //! Watches a cluster: lets the oracles see it, writes down what clients see, and samples the wire.
 
+use std::sync::Arc;
+
 use vsr_core::configuration::Configuration;
 use vsr_core::header::Operation;
 use vsr_core::io::{Event as ReplicaEvent, Halt, Status, Zone};
@@ -25,7 +27,7 @@ const WIRE_SAMPLE: u64 = 64;
 const WIRE_FIRST: u64 = 32;
 
 /// What is known of a client.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ClientSeen {
     /// The number of its process in the history: another after each crash and each lost session.
     process: u64,
@@ -35,6 +37,10 @@ struct ClientSeen {
     question: usize,
     /// The last request that it sent for the first time.
     sent: Option<(ClientId, RequestNumber)>,
+    /// How often it was answered.
+    answered: u64,
+    /// The bytes of its last answer.
+    answer: Option<Arc<[u8]>>,
 }
 
 /// The observer of every run.
@@ -55,6 +61,8 @@ pub struct Monitor {
     requests: u64,
     /// The greatest operation that any replica said it has committed, and when it first was.
     committed: (OpNumber, Time),
+    /// When a replica last changed, as far as replicas say.
+    changed: Time,
     sent: u64,
     bytes: Vec<u8>,
 }
@@ -77,6 +85,7 @@ impl Monitor {
             view_changes: 0,
             requests: 0,
             committed: (OpNumber::ZERO, Time::ZERO),
+            changed: Time::ZERO,
             sent: 0,
             bytes: Vec::new(),
         };
@@ -100,6 +109,7 @@ impl Monitor {
         self.view_changes = 0;
         self.requests = 0;
         self.committed = (OpNumber::ZERO, Time::ZERO);
+        self.changed = Time::ZERO;
         self.sent = 0;
     }
 
@@ -161,6 +171,19 @@ impl Monitor {
         self.clients[usize::from(client)].next
     }
 
+    /// How often client `client` was answered, in all its lives, and the bytes of the last answer.
+    #[must_use]
+    pub fn answers(&self, client: u8) -> (u64, Option<&[u8]>) {
+        let ClientSeen { answered, answer, .. } = &self.clients[usize::from(client)];
+        (*answered, answer.as_deref())
+    }
+
+    /// When a replica last started, crashed, or changed its status, its view, its log, or what it has executed.
+    #[must_use]
+    pub const fn changed(&self) -> Time {
+        self.changed
+    }
+
     /// The questions of the history in the order of the log that was committed.
     #[must_use]
     pub fn commit_order(&mut self) -> Vec<usize> {
@@ -211,6 +234,8 @@ impl Monitor {
                 invoked
             }
             ClientEvent::Returned { result } => {
+                client.answered += 1;
+                client.answer = Some(Arc::clone(result));
                 self.requests += 1;
                 self.chronicle.complete(process, now, result)
             }
@@ -224,6 +249,9 @@ impl Monitor {
     }
 
     fn replica_event(&mut self, now: Time, node: NodeIndex, event: &ReplicaEvent) {
+        if is_change(event) {
+            self.changed = now;
+        }
         match event {
             ReplicaEvent::StatusChanged { status: Status::Normal, view, .. }
                 if *view > self.view_max =>
@@ -269,6 +297,26 @@ impl Monitor {
             message: format!("{:?} was put on the wire, and {words}", packet.message),
             at: now,
         });
+    }
+}
+
+/// Whether a replica is another one after what it says: in its status, its view, its log, or what it has executed.
+const fn is_change(event: &ReplicaEvent) -> bool {
+    match event {
+        ReplicaEvent::Started { .. }
+        | ReplicaEvent::StatusChanged { .. }
+        | ReplicaEvent::Prepared { .. }
+        | ReplicaEvent::Durable { .. }
+        | ReplicaEvent::Committed { .. }
+        | ReplicaEvent::Truncated { .. }
+        | ReplicaEvent::GapFilled { .. }
+        | ReplicaEvent::LogChosen { .. }
+        | ReplicaEvent::Halted(_) => true,
+        ReplicaEvent::GapFound { .. }
+        | ReplicaEvent::Voted { .. }
+        | ReplicaEvent::SteppedDown { .. }
+        | ReplicaEvent::SessionEvicted { .. }
+        | ReplicaEvent::Ignored { .. } => false,
     }
 }
 
@@ -335,12 +383,16 @@ impl Observer<Node> for Monitor {
 
     fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &Node) {
         self.witness.node_crashed(now, node, process);
+        if replica_at(&self.configuration, node).is_some() {
+            self.changed = now;
+        }
     }
 
     fn node_booted(&mut self, now: Time, node: NodeIndex, incarnation: Incarnation) {
         self.witness.node_booted(now, node, incarnation);
-        if replica_at(&self.configuration, node).is_none() {
-            self.next_process(node);
+        match replica_at(&self.configuration, node) {
+            Some(_) => self.changed = now,
+            None => self.next_process(node),
         }
     }
 

@@ -23,6 +23,15 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// An empty record of what clients saw of it.
     fn chronicle(&self) -> Box<dyn Chronicle>;
 
+    /// The bytes of an operation that a scenario tells in the words of [`Self::operation_in_words`].
+    ///
+    /// # Errors
+    ///
+    /// Why they tell none.
+    fn operation_from_words(&self, words: &str) -> Result<Vec<u8>, String> {
+        Err(format!("`{words}` tells nothing: this service reads no operations in words"))
+    }
+
     /// An operation in words.
     fn operation_in_words(&self, operation: &[u8]) -> String;
 

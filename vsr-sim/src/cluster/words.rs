@@ -116,11 +116,15 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// A key or a value: as text where it is text, cut short where it is long.
+/// A key or a value: as text where it is text, cut short where it is long, as a JSON string where it would not be one word.
 #[must_use]
 pub fn value(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(VALUE_SHOWN)];
     let mut text = String::from_utf8_lossy(shown).into_owned();
+    let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '…';
+    if text.is_empty() || text.starts_with('"') || text.contains(is_odd) {
+        text = serde_json::Value::from(text).to_string();
+    }
     if bytes.len() > VALUE_SHOWN {
         // Writing to a string never fails.
         write!(text, "…({} bytes)", bytes.len()).ok();
@@ -283,6 +287,7 @@ mod tests {
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(time(Time::from_ns(1_847_000_999)), "1.847000s");
         assert_eq!(value(b"c0.3;"), "c0.3;");
+        assert_eq!((value(b""), value(b"a b")), (r#""""#.to_owned(), r#""a b""#.to_owned()));
         assert_eq!(value(&[b'x'; 40]), "xxxxxxxxxxxxxxxx…(40 bytes)");
         assert_eq!(node(NodeIndex::new(4), 3), "c1");
         assert_eq!(node(NodeIndex::new(2), 3), "r2");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::plan::{Gate, Lasts, On, Plan, PlanError};
+use super::plan::{Gate, Lasts, On, Plan, PlanError, Settled};
 use super::selector::{Occasion, Resolver, Selector};
 use crate::engine::random::{Keyed, Seed};
 use crate::engine::{
@@ -34,8 +34,20 @@ pub struct Conductor {
     /// What is due at which time, in order of steps where times are equal.
     timers: BTreeSet<(Time, usize, TimerKind)>,
     waits: Vec<Wait>,
+    settling: Vec<Settling>,
     keyed: Keyed,
     is_begun: bool,
+}
+
+/// A step that waits for things to settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settling {
+    /// The step, by its place in the plan.
+    pub step: usize,
+    /// For what it waits.
+    pub settled: Settled,
+    /// Since when.
+    pub since: Time,
 }
 
 /// When a step is due, with names looked up.
@@ -109,8 +121,14 @@ impl Conductor {
             let on = step.on.as_ref().map(cue).transpose()?;
             cues.push(StepCues { name: name_of(&step.action), gate: step.gate, on, lasts });
         }
-        let keyed = Keyed::new(seed, "occasion");
-        Ok(Self { cues, timers: BTreeSet::new(), waits: Vec::new(), keyed, is_begun: false })
+        Ok(Self {
+            cues,
+            timers: BTreeSet::new(),
+            waits: Vec::new(),
+            settling: Vec::new(),
+            keyed: Keyed::new(seed, "occasion"),
+            is_begun: false,
+        })
     }
 
     /// Runs the world until a step is due, or until `limit`, or until there is another reason to stop.
@@ -166,6 +184,7 @@ impl Conductor {
     pub fn disarm<P: Process, O: Observer<P>>(&mut self, world: &mut World<P, O>) {
         self.is_begun = true;
         self.timers.clear();
+        self.settling.clear();
         for wait in self.waits.drain(..) {
             world.unwatch(wait.watch);
         }
@@ -174,7 +193,21 @@ impl Conductor {
     /// Whether nothing is waited for any more.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.is_begun && self.timers.is_empty() && self.waits.is_empty()
+        self.is_begun && self.timers.is_empty() && self.waits.is_empty() && self.settling.is_empty()
+    }
+
+    /// The steps that wait for things to settle. Whoever runs the world has to look, and to say so by [`Self::settle`].
+    #[must_use]
+    pub fn settling(&self) -> &[Settling] {
+        &self.settling
+    }
+
+    /// Opens the gate of a step that waited for things to settle: they have, at this moment.
+    pub fn settle(&mut self, step: usize, now: Time) {
+        let before = self.settling.len();
+        self.settling.retain(|settling| settling.step != step);
+        assert!(self.settling.len() < before, "step {step} waits for nothing to settle");
+        self.timer(now, step, TimerKind::Open);
     }
 
     fn begin<P: Process, O: Observer<P>>(&mut self, world: &mut World<P, O>) {
@@ -184,7 +217,10 @@ impl Conductor {
                 Gate::After(span) if step == 0 => {
                     self.timer(world.now().plus(span), step, TimerKind::Open);
                 }
-                Gate::After(_) => {}
+                Gate::Settled(settled) if step == 0 => {
+                    self.settling.push(Settling { step, settled, since: world.now() });
+                }
+                Gate::After(_) | Gate::Settled(_) => {}
                 Gate::Start => match self.cues[step].on.clone() {
                     Some(cue) => self.wait(world, step, TimerKind::Open, cue),
                     None => self.timer(world.now(), step, TimerKind::Open),
@@ -285,8 +321,12 @@ impl Conductor {
         sight: Option<Sight>,
     ) -> Due {
         let now = world.now();
-        if let Some(StepCues { gate: Gate::After(span), .. }) = self.cues.get(step + 1) {
-            self.timer(now.plus(*span), step + 1, TimerKind::Open);
+        match self.cues.get(step + 1).map(|next| next.gate) {
+            Some(Gate::After(span)) => self.timer(now.plus(span), step + 1, TimerKind::Open),
+            Some(Gate::Settled(settled)) => {
+                self.settling.push(Settling { step: step + 1, settled, since: now });
+            }
+            Some(Gate::Start | Gate::At(_)) | None => {}
         }
         match &self.cues[step].lasts {
             LastsUntil::On => {}

@@ -87,6 +87,11 @@ impl Director {
                     self.hits.push(hit);
                     return Stop::Hit;
                 }
+                Due::Stopped(Stop::Idle) if !self.conductor.settling().is_empty() => {
+                    // Nothing is left to happen: whatever was to settle has.
+                    let step = self.conductor.settling()[0].step;
+                    self.conductor.settle(step, world.now());
+                }
                 Due::Stopped(stop) => return stop,
             }
         }

@@ -14,10 +14,10 @@ pub mod swarm;
 #[cfg(test)]
 mod tests;
 
-pub use conductor::{Conductor, Due};
+pub use conductor::{Conductor, Due, Settling};
 pub use director::{Director, Firing};
 pub use fault::Fault;
 pub use injector::{FaultId, Injector, Limits, Skipped};
-pub use plan::{Gate, Lasts, MomentName, On, Plan, PlanError, Step};
+pub use plan::{Gate, Lasts, MomentName, On, Plan, PlanError, Settled, Step};
 pub use selector::{Occasion, Resolver, Selector};
 pub use swarm::{Cue, Shape, Swarm, draw, draw_plan};

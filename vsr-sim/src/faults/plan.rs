@@ -28,8 +28,8 @@ impl<A> Default for Plan<A> {
 /// Something to do, when its time has come.
 ///
 /// Its time comes when its gate has opened and then, if it waits for something to be seen, that was seen. In a file a
-/// step is an object with the fields `at` or `after` (the gate), `on`, `do`, `for` or `until` (how long), and `why`; one
-/// of `at`, `after` and `on` must be there.
+/// step is an object with the fields `at`, `after` or `settled` (the gate), `on`, `do`, `for` or `until` (how long), and
+/// `why`; one of `at`, `after`, `settled` and `on` must be there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     try_from = "WrittenStep<A>",
@@ -58,6 +58,22 @@ pub enum Gate {
     At(Time),
     /// When this has passed since the step before had its time, or since the beginning of the run if it is the first.
     After(Span),
+    /// When the step before had its time, or at the beginning of the run if it is the first, and then things have settled.
+    Settled(Settled),
+}
+
+/// What must have come to rest before a step has its time. Whoever drives the world looks whether it has; where nothing is
+/// left to happen, everything has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settled {
+    /// All that clients were asked for so far is answered, or will never be: whoever asked has crashed, or has lost its
+    /// session. What a client that is down has yet to ask for is waited for; its answers are not.
+    Answered,
+    /// For a while nothing has changed: no server has started, crashed, or changed its status, its view, its log, or what
+    /// it has executed. The while is three times as long as servers wait before they suspect one that is silent, and begins
+    /// when the step before had its time at the earliest.
+    Quiet,
 }
 
 /// For how long a step lasts.
@@ -203,6 +219,13 @@ impl<A> Step<A> {
         Self { gate: Gate::After(span), on: None, action, lasts: Lasts::On, why: String::new() }
     }
 
+    /// The same step, but for what it does.
+    #[must_use]
+    pub fn map<B>(self, change: impl FnOnce(A) -> B) -> Step<B> {
+        let Self { gate, on, action, lasts, why } = self;
+        Step { gate, on, action: change(action), lasts, why }
+    }
+
     /// Whether its triggers make sense for processes `P`, where `knows` the words that stand for nodes.
     ///
     /// # Errors
@@ -281,7 +304,9 @@ pub enum PlanError {
 impl fmt::Display for PlanError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::When => formatter.write_str("a step needs one of `at` and `after`, or `on`"),
+            Self::When => {
+                formatter.write_str("a step needs one of `at`, `after` and `settled`, or `on`")
+            }
             Self::HowLong => formatter.write_str("a step may have one of `for` and `until`"),
             Self::NoKind(moment) => write!(formatter, "`{moment:?}` needs a `kind`"),
             Self::UnknownKind(name) => write!(formatter, "no kind is called `{name}`"),
@@ -302,6 +327,8 @@ struct WrittenStep<A> {
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     after: Option<Span>,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    settled: Option<Settled>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     on: Option<On>,
     #[serde(rename = "do")]
     action: A,
@@ -321,12 +348,13 @@ impl<A> TryFrom<WrittenStep<A>> for Step<A> {
     type Error = PlanError;
 
     fn try_from(written: WrittenStep<A>) -> Result<Self, PlanError> {
-        let WrittenStep { at, after, on, action, lasts, until, why } = written;
-        let gate = match (at, after) {
-            (Some(at), None) => Gate::At(at),
-            (None, Some(after)) => Gate::After(after),
-            (None, None) if on.is_some() => Gate::Start,
-            (Some(_), Some(_)) | (None, None) => return Err(PlanError::When),
+        let WrittenStep { at, after, settled, on, action, lasts, until, why } = written;
+        let gate = match (at, after, settled) {
+            (Some(at), None, None) => Gate::At(at),
+            (None, Some(after), None) => Gate::After(after),
+            (None, None, Some(settled)) => Gate::Settled(settled),
+            (None, None, None) if on.is_some() => Gate::Start,
+            (_, _, _) => return Err(PlanError::When),
         };
         let lasts = match (lasts, until) {
             (Some(span), None) => Lasts::For(span),
@@ -341,17 +369,19 @@ impl<A> TryFrom<WrittenStep<A>> for Step<A> {
 impl<A> From<Step<A>> for WrittenStep<A> {
     fn from(step: Step<A>) -> Self {
         let Step { gate, on, action, lasts, why } = step;
-        let (at, after) = match gate {
-            Gate::Start => (None, None),
-            Gate::At(time) => (Some(time), None),
-            Gate::After(span) => (None, Some(span)),
-        };
+        let (mut at, mut after, mut settled) = (None, None, None);
+        match gate {
+            Gate::Start => {}
+            Gate::At(time) => at = Some(time),
+            Gate::After(span) => after = Some(span),
+            Gate::Settled(what) => settled = Some(what),
+        }
         let (lasts, until) = match lasts {
             Lasts::On => (None, None),
             Lasts::For(span) => (Some(span), None),
             Lasts::Until(until) => (None, Some(until)),
         };
-        Self { at, after, on, action, lasts, until, why }
+        Self { at, after, settled, on, action, lasts, until, why }
     }
 }
 
@@ -382,8 +412,11 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (text, expected) in [
-            (r#"{"steps":[{"do":{"heal":{}}}]}"#, "one of `at` and `after`"),
-            (r#"{"steps":[{"at":"1s","after":"1s","do":{"heal":{}}}]}"#, "one of `at` and `after`"),
+            (r#"{"steps":[{"do":{"heal":{}}}]}"#, "one of `at`, `after` and `settled`"),
+            (
+                r#"{"steps":[{"at":"1s","after":"1s","do":{"heal":{}}}]}"#,
+                "one of `at`, `after` and `settled`",
+            ),
             (
                 r#"{"steps":[{"at":"1s","do":{"heal":{}},"for":"1s","until":{"moment":"booted"}}]}"#,
                 "one of `for`",

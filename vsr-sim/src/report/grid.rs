@@ -262,6 +262,11 @@ impl Listener for Grid {
         self.flush();
     }
 
+    fn step_told(&mut self, now: Time, words: &str) {
+        self.pending.push((now, words.to_owned()));
+        self.flush();
+    }
+
     fn phase_begins(&mut self, now: Time, words: &str) {
         self.pending.push((now, words.to_owned()));
         self.flush();

@@ -188,6 +188,10 @@ impl Listener for Story {
         }
     }
 
+    fn step_told(&mut self, now: Time, words: &str) {
+        self.tell(now, words.to_owned());
+    }
+
     fn phase_begins(&mut self, now: Time, words: &str) {
         self.tell(now, words.to_owned());
     }

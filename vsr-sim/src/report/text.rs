@@ -279,6 +279,7 @@ mod tests {
             view_changes: 2,
             virtual_time: Span::from_ms(2_500),
             faults: FaultCounts::default(),
+            unfired: Vec::new(),
             exposure: Exposure::default(),
             replicas: 5,
             clients: 2,

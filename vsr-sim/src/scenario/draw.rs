@@ -2,6 +2,7 @@
 //!
 //! Each part has a generator of its own, so that a flag which overrides one part moves nothing else.
 
+use super::action::Action;
 use super::{Clocks, Cluster, Expect, FORMAT, Scenario, TimeoutSpans};
 use crate::cluster::selector::BUSY;
 use crate::cluster::words;
@@ -46,6 +47,7 @@ impl Scenario {
             .into_iter()
             .map(|step| aimed(&mut aim, named(step, cluster.replicas)))
             .chain(more)
+            .map(|step| step.map(Action::Fault))
             .collect();
         cluster.replicas = overrides.replicas.unwrap_or(cluster.replicas);
         cluster.clients = overrides.clients.unwrap_or(cluster.clients);
@@ -294,8 +296,8 @@ fn draw_duration(stream: &mut Stream, timeouts: &TimeoutSpans) -> Span {
 mod tests {
     use super::*;
     use crate::cluster::Node;
+    use crate::cluster::key_value::service::KeyValueService;
     use crate::cluster::selector::Words;
-    use crate::faults::Plan;
 
     fn draw(number: u64, overrides: &Overrides) -> Scenario {
         Scenario::draw(Seed::new(number), overrides)
@@ -329,8 +331,10 @@ mod tests {
             large += u32::from(drawn.cluster.replicas >= 3);
             assert_eq!(drawn.cluster.configuration().validate(), Ok(()));
             assert_eq!(drawn.workload.unwrap().validate(), Ok(()));
-            let plan = Plan { steps: drawn.steps };
-            assert_eq!(plan.check::<Node>(Words::is_word), Ok(()));
+            for step in &drawn.steps {
+                assert_eq!(step.check_triggers::<Node>(&Words::is_word), Ok(()));
+                assert_eq!(step.action.check(&KeyValueService), Ok(()));
+            }
         }
         assert!((1_600..2_000).contains(&large), "{large}");
     }

@@ -10,6 +10,7 @@ use crate::cluster::service::{Judgement, Machine};
 use crate::cluster::words;
 use crate::engine::node::NodeIndex;
 use crate::engine::world::{Panicked, Stop};
+use crate::faults::Occasion;
 
 /// The steps that the checker may take for each key before a history is given up as unknown.
 const CHECK_STEPS: u64 = 5_000_000;
@@ -27,7 +28,10 @@ impl<T: Listener> Run<'_, T> {
         match (judgement, ended) {
             (Judged::Refused(finding), _) => fail(finding),
             (_, Err(Ended::Budget(what))) | (Judged::Unknown(what), _) => Verdict::Unknown(what),
-            (Judged::Fine, Ok(())) => self.states_differ().map_or(Verdict::Pass, fail),
+            (Judged::Fine, Ok(())) => {
+                let differ = self.states_differ().or_else(|| self.states_unexpected());
+                differ.map_or(Verdict::Pass, fail)
+            }
             (Judged::Fine, Err(Ended::Broken)) => {
                 unreachable!("a run breaks by a finding or by a panic")
             }
@@ -64,6 +68,21 @@ impl<T: Listener> Run<'_, T> {
             place: String::new(),
             message: format!("{first} and {other} hold different states after {commit}"),
             at: self.world.now(),
+        })
+    }
+
+    /// What the scenario expects of the last state of the nodes.
+    fn states_unexpected(&self) -> Option<Finding> {
+        let at = self.world.now();
+        self.scenario.expect.states.iter().find_map(|expectation| {
+            let unmet = expectation.unmet(self.world, self.words, &Occasion::at(at))?;
+            Some(Finding {
+                kind: FindingKind::Safety,
+                property: "expectation",
+                place: expectation.to_string(),
+                message: format!("in the end, {expectation}; but {unmet}"),
+                at,
+            })
         })
     }
 

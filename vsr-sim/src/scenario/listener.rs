@@ -32,6 +32,11 @@ pub trait Listener: Observer<Node> {
         let _ = (now, fault);
     }
 
+    /// A step that is no fault was done: in words, what was asked for, or what is as expected.
+    fn step_told(&mut self, now: Time, words: &str) {
+        let _ = (now, words);
+    }
+
     /// The run has come to its next phase: in words, what is over.
     fn phase_begins(&mut self, now: Time, words: &str) {
         let _ = (now, words);

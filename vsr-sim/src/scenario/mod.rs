@@ -1,6 +1,8 @@
 //! Scenarios: everything that a run is a function of, written out. Drawn from a seed, read from a file, or both.
 
+pub mod action;
 pub mod draw;
+pub mod expectation;
 pub mod fates;
 pub mod file;
 mod judge;
@@ -9,6 +11,7 @@ pub mod outcome;
 pub mod panics;
 mod phases;
 pub mod run;
+mod steps;
 
 use std::fmt;
 
@@ -18,9 +21,13 @@ use vsr_core::configuration::{Configuration, Timeouts};
 use vsr_core::number::REPLICA_COUNT_MAX;
 use vsr_core::time::Duration;
 
+use self::action::Action;
+use self::expectation::Expectation;
 use self::fates::NamedFate;
+use self::outcome::{Finding, Verdict};
 
 use crate::cluster::Node;
+use crate::cluster::key_value::service::KeyValueService;
 use crate::cluster::selector::Words;
 use crate::cluster::workload::Workload;
 use crate::engine::disk::DiskRates;
@@ -77,11 +84,11 @@ pub struct Scenario {
     /// How long faults and clients go on at most, before the faults stop.
     #[serde(default = "default_duration")]
     pub duration: Span,
-    /// What goes wrong, and when.
+    /// What happens, and when: what goes wrong, what clients ask for, what must be so at a moment.
     #[serde(default, deserialize_with = "checked_steps")]
-    pub steps: Vec<Step>,
+    pub steps: Vec<Step<Action>>,
     /// What must come of it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "checked_expect")]
     pub expect: Expect,
 }
 
@@ -101,7 +108,7 @@ impl Scenario {
         (rates.loss_ppm, rates.duplicate_ppm) = (0, 0);
         (rates.tail_ppm, rates.tail) = (0, Span::ZERO);
         for step in &mut self.steps {
-            if let Fault::Rates { change, .. } = &mut step.action {
+            if let Some(Fault::Rates { change, .. }) = step.action.fault_mut() {
                 (change.loss_ppm, change.duplicate_ppm, change.tail_ppm) = (None, None, None);
             }
         }
@@ -125,20 +132,23 @@ fn format_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
 }
 
 /// Reads steps, and refuses one that names what there is not where it stands.
-fn checked_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Step>, D::Error> {
+fn checked_steps<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Step<Action>>, D::Error> {
     struct Steps;
     impl<'de> Visitor<'de> for Steps {
-        type Value = Vec<Step>;
+        type Value = Vec<Step<Action>>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a list of steps")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Step>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Step<Action>>, A::Error> {
             let mut steps = Vec::new();
-            while let Some(step) = list.next_element::<Step>()? {
+            while let Some(step) = list.next_element::<Step<Action>>()? {
                 step.check_triggers::<Node>(&Words::is_word)
-                    .and_then(|()| step.action.check::<Node>(&Words::is_word))
+                    .map_err(|error| error.to_string())
+                    .and_then(|()| step.action.check(&KeyValueService))
                     .map_err(A::Error::custom)?;
                 steps.push(step);
             }
@@ -146,6 +156,13 @@ fn checked_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Step>
         }
     }
     deserializer.deserialize_seq(Steps)
+}
+
+/// Reads what is expected, and refuses what makes no sense where it stands.
+fn checked_expect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Expect, D::Error> {
+    let expect = Expect::deserialize(deserializer)?;
+    expect.check().map_err(D::Error::custom)?;
+    Ok(expect)
 }
 
 /// Who takes part, and how patient they are.
@@ -320,23 +337,94 @@ pub struct Clocks {
 }
 
 /// What must come of a run.
+///
+/// Whoever replays the scenario as a regression judges by it: see [`Expect::is_met`]. A run itself only judges the states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// The verdict.
     pub verdict: ExpectedVerdict,
+    /// For a run that fails: the name of what it violates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// For a run that fails: the signature of the failure, sixteen hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// What must be so when the run is over: after the faults have stopped, a quorum of replicas was healed, and all is at rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<Expectation>,
 }
 
 impl Default for Expect {
     fn default() -> Self {
-        Self { verdict: ExpectedVerdict::Pass }
+        Self { verdict: ExpectedVerdict::Pass, property: None, signature: None, states: Vec::new() }
     }
 }
 
-/// A verdict that may be expected: passing is the only one so far, since a file that must fail would need a bug to be kept.
+/// A verdict that may be expected; that a budget runs out is never what is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExpectedVerdict {
     /// Nothing is violated, and everything that must happen happens.
     Pass,
+    /// Something is violated.
+    Fail,
+}
+
+impl Expect {
+    /// What is expected of a run that found this: to fail, in the same way.
+    #[must_use]
+    pub fn failure(finding: &Finding) -> Self {
+        Self {
+            verdict: ExpectedVerdict::Fail,
+            property: Some(finding.property.to_owned()),
+            signature: Some(format!("{:016x}", finding.signature())),
+            states: Vec::new(),
+        }
+    }
+
+    /// Whether a run with this verdict came out as expected.
+    #[must_use]
+    pub fn is_met(&self, verdict: &Verdict) -> bool {
+        match (self.verdict, verdict) {
+            (ExpectedVerdict::Pass, Verdict::Pass) => true,
+            (ExpectedVerdict::Fail, Verdict::Fail(finding)) => {
+                let signature = format!("{:016x}", finding.signature());
+                self.property.as_deref().is_none_or(|property| property == finding.property)
+                    && self.signature.as_ref().is_none_or(|expected| *expected == signature)
+            }
+            (ExpectedVerdict::Pass, Verdict::Fail(_))
+            | (ExpectedVerdict::Fail, Verdict::Pass)
+            | (_, Verdict::Unknown(_)) => false,
+        }
+    }
+
+    /// What makes no sense in it.
+    fn check(&self) -> Result<(), String> {
+        let is_pass = self.verdict == ExpectedVerdict::Pass;
+        if is_pass && (self.property.is_some() || self.signature.is_some()) {
+            return Err("a run that passes has neither `property` nor `signature`".to_owned());
+        }
+        let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        let is_signature = |text: &str| text.len() == 16 && text.bytes().all(is_digit);
+        match &self.signature {
+            Some(text) if !is_signature(text) => {
+                Err(format!("`{text}` is no signature: it has sixteen hexadecimal digits"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.verdict {
+            ExpectedVerdict::Pass => "pass",
+            ExpectedVerdict::Fail => "fail",
+        })?;
+        for part in self.property.iter().chain(&self.signature) {
+            write!(formatter, " {part}")?;
+        }
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 use crate::engine::random::Seed;
 use crate::engine::time::Span;
 use crate::engine::world::Counters;
-use crate::faults::Fault;
+use crate::faults::{Fault, Skipped};
 use crate::oracles::Exposure;
 pub use crate::oracles::{Finding, FindingKind};
 
@@ -20,6 +20,15 @@ pub enum Verdict {
 
 /// How often each fault was done.
 pub type FaultCounts = [u64; Fault::NAMES.len()];
+
+/// A step that did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfired {
+    /// Its place in the scenario.
+    pub step: usize,
+    /// Why it was not done when it had its time; nothing if it never had.
+    pub skipped: Option<Skipped>,
+}
 
 /// What came of a run, with all that reports need.
 #[derive(Clone, Debug)]
@@ -40,6 +49,8 @@ pub struct Outcome {
     pub virtual_time: Span,
     /// How often each fault was done, by [`Fault::index`](crate::faults::Fault::index).
     pub faults: FaultCounts,
+    /// The steps that did nothing.
+    pub unfired: Vec<Unfired>,
     /// The moments that it met.
     pub exposure: Exposure,
     /// How many replicas there were.

@@ -1,15 +1,19 @@
 //! The phases of a run: safety, while faults happen; liveness, when they have stopped; idle, when the clients have too.
 
+use std::sync::Arc;
+
 use vsr_core::io::{Halt, Status};
 use vsr_core::number::ViewNumber;
 use vsr_core::quorum::ReplicaSet;
 
 use super::Scenario;
+use super::action::Action;
 use super::draw::LATE_REQUESTS;
 use super::listener::Listener;
 use super::outcome::{FaultCounts, Finding, FindingKind};
 use super::run::Watched;
-use crate::cluster::client::{ClientNode, Work};
+use super::steps::StepFate;
+use crate::cluster::client::Work;
 use crate::cluster::monitor::Monitor;
 use crate::cluster::node::{Node, replica_at};
 use crate::cluster::replica::ReplicaNode;
@@ -18,15 +22,15 @@ use crate::cluster::workload::Workload;
 use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::random::Keyed;
 use crate::engine::time::{Span, Time};
-use crate::engine::world::{NodeState, Stop};
-use crate::faults::{Conductor, Due, Fault, FaultId, Injector, Limits, Occasion, Plan};
+use crate::engine::world::NodeState;
+use crate::faults::{Conductor, FaultId, Injector, Limits, Plan};
 use crate::oracles::Environment;
 
 /// How often the driver looks whether a phase is over, in hundredths of the time until a backup suspects.
 const LOOK_PERCENT: u64 = 20;
 
 /// How long nothing may change for a cluster to count as quiet, in times until a backup suspects.
-const QUIET_TIMEOUTS: u64 = 3;
+pub(super) const QUIET_TIMEOUTS: u64 = 3;
 
 /// Why a run ended before its time.
 pub(super) enum Ended {
@@ -44,35 +48,45 @@ pub(super) struct Run<'a, T: Listener> {
     /// The replicas that must make progress once the faults have stopped.
     pub(super) core: NodeSet,
     /// By client: up to which operation of the script it was told to go, and the incarnation that was told.
-    told: Vec<Option<(u32, Incarnation)>>,
-    conductor: Conductor,
-    injector: Injector,
+    pub(super) told: Vec<Option<(u32, Incarnation)>>,
+    /// By client: up to which operation it is to go. After its share of the workload come the requests of steps.
+    pub(super) goals: Vec<u32>,
+    /// By client: what steps have asked for so far.
+    pub(super) requests: Vec<Vec<Arc<[u8]>>>,
+    pub(super) conductor: Conductor,
+    pub(super) injector: Injector,
     /// By step: the fault that is on because of it.
-    on: Vec<Option<FaultId>>,
-    faults: FaultCounts,
-    words: Words,
-    look: Span,
+    pub(super) on: Vec<Option<FaultId>>,
+    /// By step: what has become of it.
+    pub(super) fates: Vec<StepFate>,
+    pub(super) faults: FaultCounts,
+    pub(super) words: Words,
+    pub(super) look: Span,
 }
 
 impl<'a, T: Listener> Run<'a, T> {
     pub(super) fn new(scenario: &'a Scenario, world: &'a mut Watched<T>) -> Self {
         let cluster = &scenario.cluster;
         let plan = Plan { steps: scenario.steps.clone() };
-        let conductor = Conductor::new::<Node, Fault>(&plan, scenario.seed)
+        let conductor = Conductor::new::<Node, Action>(&plan, scenario.seed)
             .expect("steps are checked when they are drawn or read");
+        let workload =
+            scenario.workload.unwrap_or_else(|| Workload { requests: 0, ..Workload::default() });
+        let share = |client| workload.share(client, cluster.clients);
         Self {
             scenario,
             world,
-            workload: scenario
-                .workload
-                .unwrap_or_else(|| Workload { requests: 0, ..Workload::default() }),
+            workload,
             core: NodeSet::first(cluster.replicas),
             told: vec![None; usize::from(cluster.clients)],
+            goals: (0..cluster.clients).map(share).collect(),
+            requests: vec![Vec::new(); usize::from(cluster.clients)],
             conductor,
             injector: Injector::new(limits_of(scenario)),
             on: vec![None; scenario.steps.len()],
+            fates: vec![StepFate::Waiting; scenario.steps.len()],
             faults: FaultCounts::default(),
-            words: Words { replicas: cluster.replicas, clients: cluster.clients },
+            words: scenario.words(),
             look: cluster.timeouts.suspect_primary.percent(LOOK_PERCENT),
         }
     }
@@ -98,72 +112,34 @@ impl<'a, T: Listener> Run<'a, T> {
         &mut self.world.observer_mut().0
     }
 
-    fn clients(&self) -> impl Iterator<Item = (u8, NodeIndex)> + use<T> {
-        let replicas = self.scenario.cluster.replicas;
-        (0..self.scenario.cluster.clients)
-            .map(move |client| (client, NodeIndex::new(replicas + client)))
-    }
-
     pub(super) fn replica(&self, node: NodeIndex) -> Option<&ReplicaNode> {
         self.world.process(node).and_then(Node::replica)
     }
 
     /// Tells every client that has not been told, or has come back since, how far to go.
-    fn tell_clients(&mut self, until: impl Fn(u8, u32) -> u32) {
+    pub(super) fn tell_clients(&mut self) {
         for (client, node) in self.clients() {
             if self.world.state(node) != NodeState::Up {
                 continue;
             }
-            let first = self.monitor().next_operation(client);
+            let place = usize::from(client);
+            let (first, until) = (self.monitor().next_operation(client), self.goals[place]);
             let incarnation = self.world.incarnation(node);
-            let until = until(client, first);
-            let told = &mut self.told[usize::from(client)];
-            if *told != Some((until, incarnation)) {
-                *told = Some((until, incarnation));
-                self.world.command(node, Work::Script { first, until });
+            if self.told[place] == Some((until, incarnation)) {
+                continue;
             }
-        }
-    }
-
-    /// Lets the world run until `limit`, and the steps of the scenario happen to it.
-    fn advance(&mut self, limit: Time) -> Result<(), Ended> {
-        loop {
-            match self.conductor.run_until(self.world, limit, &mut self.words) {
-                Due::Begin(step, occasion) => self.begin_step(step, &occasion),
-                Due::End(step) => self.end_step(step),
-                Due::Hit(_) => unreachable!("nothing is watched for but by the conductor"),
-                Due::Stopped(Stop::Reached | Stop::Idle | Stop::Hit) => return Ok(()),
-                Due::Stopped(Stop::Observer | Stop::Panicked(_)) => return Err(Ended::Broken),
-                Due::Stopped(Stop::Budget) => {
-                    let most = self.world.setup().events_max;
-                    return Err(Ended::Budget(format!("{most} events")));
-                }
+            self.told[place] = Some((until, incarnation));
+            if !self.requests[place].is_empty() {
+                let (first, operations) = (self.share(client), self.requests[place].clone());
+                self.world.command(node, Work::Requests { first, operations });
             }
+            self.world.command(node, Work::Script { first, until });
         }
     }
 
-    fn begin_step(&mut self, step: usize, occasion: &Occasion) {
-        let fault = &self.scenario.steps[step].action;
-        let done = self.injector.inject(self.world, fault, occasion, &mut self.words);
-        let Ok((id, nodes)) = done else { return self.conductor.give_up(self.world, step) };
-        self.on[step] = id;
-        self.faults[fault.index()] += 1;
-        let now = self.world.now();
-        let (monitor, listener) = self.world.observer_mut();
-        listener.step_begins(now, step, nodes);
-        listener.fault_begins(now, fault, nodes);
-        if matches!(fault, Fault::Partition { .. } | Fault::Cut { .. } | Fault::Isolate { .. }) {
-            monitor.oracles_mut().network_fault(now);
-        }
-    }
-
-    fn end_step(&mut self, step: usize) {
-        let Some(id) = self.on[step].take() else { return };
-        self.injector.end(self.world, id);
-        let now = self.world.now();
-        let listener = &mut self.world.observer_mut().1;
-        listener.step_ends(now, step);
-        listener.fault_ends(now, &self.scenario.steps[step].action);
+    /// How much of the workload is the client's.
+    fn share(&self, client: u8) -> u32 {
+        self.workload.share(client, self.scenario.cluster.clients)
     }
 
     fn begin_phase(&mut self, words: &str) {
@@ -171,31 +147,21 @@ impl<'a, T: Listener> Run<'a, T> {
         self.world.observer_mut().1.phase_begins(now, words);
     }
 
-    /// Clients ask and faults happen, until the clients are done or the time is up.
+    /// Clients ask and steps happen, until all that must be done is, or the time is up.
     fn safety(&mut self) -> Result<(), Ended> {
         // Nodes boot before they can be given work.
         self.advance(Time::ZERO)?;
         let end = Time::ZERO.plus(self.scenario.duration);
-        let (workload, clients) = (self.workload, self.scenario.cluster.clients);
         while self.world.now() < end {
-            self.tell_clients(|client, _| workload.share(client, clients));
-            let limit = self.world.now().plus(self.look).min(end);
+            self.tell_clients();
+            let limit = self.world.now().plus(self.until_next_look()).min(end);
             self.advance(limit)?;
-            if self.clients_are_done() {
+            self.settle();
+            if self.clients_are_done() && self.steps_are_done() {
                 break;
             }
         }
-        Ok(())
-    }
-
-    /// Whether every client is up and has gone as far as it was told.
-    fn clients_are_done(&self) -> bool {
-        self.clients().all(|(client, node)| {
-            let told = self.told[usize::from(client)];
-            let process = self.world.process(node).and_then(Node::client);
-            told.is_some_and(|(_, incarnation)| incarnation == self.world.incarnation(node))
-                && process.is_some_and(ClientNode::is_done)
-        })
+        self.refuse_unfired()
     }
 
     /// Faults stop. A random quorum of replicas is healed, and everything outside it stays broken for good: as it is and cut off,
@@ -270,11 +236,17 @@ impl<'a, T: Listener> Run<'a, T> {
         let (now, core, environment) = (self.world.now(), self.core_replicas(), self.environment());
         self.monitor_mut().oracles_mut().begin_liveness(now, core, &environment);
         let late = if self.scenario.workload.is_some() { LATE_REQUESTS } else { 0 };
-        let until: Vec<u32> = (0..self.scenario.cluster.clients)
-            .map(|client| self.monitor().next_operation(client) + late)
-            .collect();
+        for client in 0..self.scenario.cluster.clients {
+            // What a step asked for is asked for, however long that took; of the workload, what time allowed.
+            let asked = match u32::try_from(self.requests[usize::from(client)].len()) {
+                Ok(0) | Err(_) => 0,
+                Ok(count) => self.share(client) + count,
+            };
+            let next = self.monitor().next_operation(client);
+            self.goals[usize::from(client)] = next.max(asked) + late;
+        }
         loop {
-            self.tell_clients(|client, _| until[usize::from(client)]);
+            self.tell_clients();
             self.look_on()?;
             if self.clients_are_done() && self.monitor().oracles().is_settled() {
                 return Ok(());
@@ -360,8 +332,18 @@ impl<'a, T: Listener> Run<'a, T> {
         property: &'static str,
         message: String,
     ) -> Result<(), Ended> {
+        self.broken_at(kind, property, String::new(), message)
+    }
+
+    pub(super) fn broken_at(
+        &mut self,
+        kind: FindingKind,
+        property: &'static str,
+        place: String,
+        message: String,
+    ) -> Result<(), Ended> {
         let at = self.world.now();
-        self.monitor_mut().found(Finding { kind, property, place: String::new(), message, at });
+        self.monitor_mut().found(Finding { kind, property, place, message, at });
         Err(Ended::Broken)
     }
 

@@ -71,7 +71,7 @@ impl<T: Listener + Default> Runner<T> {
         let mut run = Run::new(scenario, &mut world);
         let ended = run.phases();
         let verdict = run.judge(ended);
-        let faults = run.faults();
+        let (faults, unfired) = (run.faults(), run.unfired());
         let monitor = &world.observer().0;
         let outcome = Outcome {
             seed: scenario.seed,
@@ -82,6 +82,7 @@ impl<T: Listener + Default> Runner<T> {
             view_changes: monitor.view_changes(),
             virtual_time: world.now().since(Time::ZERO),
             faults,
+            unfired,
             exposure: *monitor.oracles().exposure(),
             replicas: scenario.cluster.replicas,
             clients: scenario.cluster.clients,

@@ -3,7 +3,7 @@
 use linearizability::{KeyValue as Model, KeyValueCall, KeyValueInput, KeyValueOutput, Symbols};
 
 use super::script::KeyValueScript;
-use super::{Answer, KeyValue, Operation};
+use super::{Answer, KeyValue, Operation, grammar};
 use crate::cluster::history::{Language, Written};
 use crate::cluster::service::{Assignment, Chronicle, Machine, Replicated, Script, Service};
 use crate::cluster::words;
@@ -25,6 +25,10 @@ impl Service for KeyValueService {
 
     fn chronicle(&self) -> Box<dyn Chronicle> {
         Box::new(Written::<KeyValueLanguage>::default())
+    }
+
+    fn operation_from_words(&self, words: &str) -> Result<Vec<u8>, String> {
+        grammar::parse(words).map_err(|error| error.to_string())
     }
 
     fn operation_in_words(&self, operation: &[u8]) -> String {
