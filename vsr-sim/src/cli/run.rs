@@ -133,7 +133,7 @@ pub(super) fn aftermath(
     let story = match outcome.finding() {
         None => Vec::new(),
         Some(finding) => {
-            let story = Story::new(scenario.cluster.replicas, &finding.message);
+            let story = Story::new(scenario.cluster.replicas, finding);
             Runner::<Story>::default().run_watched(scenario, story).1.lines()
         }
     };

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use vsr_core::io::Event as ReplicaEvent;
+use vsr_core::io::{Event as ReplicaEvent, Status};
+use vsr_core::message::{ClientMessage, Command};
+use vsr_core::wire::Frame;
 
 use crate::cluster::event::Event;
 use crate::cluster::node::Node;
@@ -11,65 +13,159 @@ use crate::cluster::words;
 use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
+use crate::engine::{Dropped, Packet};
 use crate::faults::Fault;
+use crate::oracles::Finding;
 use crate::scenario::listener::Listener;
 
-/// How many events that turned the run a story has, and how many about the operation that it is about.
-const TURNS: usize = 6;
-const STEPS: usize = 4;
+/// How many events a story has at most, and how many of each sort.
+const LINES: usize = 8;
+const ENTRIES: usize = 3;
+const STEPS: usize = 3;
+const TURNS: usize = 4;
 
-/// Remembers the last events that matter: crashes, starts, view changes, cuts, what the faults do; and what became of the
-/// operations that the finding speaks of.
+/// How many events are remembered.
+const REMEMBERED: usize = 1_024;
+
+/// With more bad luck than this, single packets are not what the story is about.
+const LUCK: usize = 8;
+
+/// Remembers what may have led to a finding, and walks back from it: to what became of the operations that it speaks of, to what
+/// befell the nodes that it names, and only then to whatever else happened.
 #[derive(Debug, Default)]
 pub struct Story {
     service: AnyService,
     replica_count: u8,
+    finding: Option<Finding>,
     /// The operations that the finding speaks of.
     about: BTreeSet<u64>,
+    /// The nodes that it names.
+    named: NodeSet,
     told: u64,
-    turns: VecDeque<Line>,
-    steps: VecDeque<Line>,
+    luck: usize,
+    lines: VecDeque<Line>,
+    /// What was told already and need not be again.
+    known: BTreeSet<Known>,
 }
 
-/// An event, and its place among all that were told.
-type Line = (u64, Time, String);
+/// What is told once.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    /// An entry, by operation and checksum.
+    Entry(u64, u128),
+    /// An answer about an operation, by who gave it.
+    Answer(u64, NodeIndex),
+    /// A promise to a view, by who gave it.
+    Promise(u64, NodeIndex),
+}
+
+/// An event.
+#[derive(Clone, Debug)]
+struct Line {
+    /// Its place among all.
+    place: u64,
+    time: Time,
+    words: String,
+    sort: Sort,
+}
+
+/// What an event is to the story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// An operation that the finding speaks of comes into being: a side of the contradiction.
+    Entry,
+    /// Something becomes of such an operation.
+    Step,
+    /// A fault, or what befalls a node that the finding names.
+    Turn,
+    /// A single packet is lost, comes late or comes twice.
+    Luck,
+    /// What befalls anybody else.
+    Elsewhere,
+}
 
 impl Story {
-    /// A story of a cluster of so many replicas, which led to a finding with this message.
+    /// A story of a cluster of so many replicas, which led to this finding.
     #[must_use]
-    pub fn new(replica_count: u8, message: &str) -> Self {
-        Self { replica_count, about: operations_in(message), ..Self::default() }
+    pub fn new(replica_count: u8, finding: &Finding) -> Self {
+        let message = words::with_client_names(&finding.message, replica_count);
+        Self {
+            replica_count,
+            about: numbers_in(&message, "op").collect(),
+            named: nodes_in(&message, replica_count),
+            finding: Some(finding.clone()),
+            ..Self::default()
+        }
     }
 
-    /// Adds an event that turned the run.
-    fn tell(&mut self, now: Time, words: String) {
+    fn tell(&mut self, now: Time, sort: Sort, words: String) {
         self.told += 1;
-        push(&mut self.turns, TURNS, (self.told, now, words));
+        if self.lines.len() == REMEMBERED {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(Line { place: self.told, time: now, words, sort });
     }
 
-    /// Adds an event about one of the operations.
-    fn tell_step(&mut self, now: Time, words: String) {
-        self.told += 1;
-        push(&mut self.steps, STEPS, (self.told, now, words));
+    /// Adds what befalls a node.
+    fn tell_of(&mut self, now: Time, node: NodeIndex, what: &str) {
+        let sort = if self.named.contains(node) { Sort::Turn } else { Sort::Elsewhere };
+        let words = format!("{} {what}", self.name(node));
+        self.tell(now, sort, words);
+    }
+
+    /// The events that the story is made of, oldest first.
+    fn chosen(&self) -> Vec<&Line> {
+        let of = |sort: Sort, most: usize| {
+            self.lines.iter().rev().filter(move |line| line.sort == sort).take(most)
+        };
+        let mut chosen: Vec<&Line> =
+            of(Sort::Entry, ENTRIES).chain(of(Sort::Step, STEPS)).collect();
+        chosen.extend(of(Sort::Turn, TURNS));
+        let luck = if self.luck > LUCK { 0 } else { LUCK };
+        for line in of(Sort::Luck, luck).chain(of(Sort::Elsewhere, LINES)) {
+            if chosen.len() >= LINES {
+                break;
+            }
+            chosen.push(line);
+        }
+        chosen.sort_by_key(|line| line.place);
+        chosen
     }
 
     /// The events, oldest first, one a line.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<&Line> = self.turns.iter().chain(&self.steps).collect();
-        lines.sort_by_key(|(place, ..)| *place);
-        lines
-            .into_iter()
-            .map(|(_, now, words)| format!("{:>12}  {words}", words::time(*now)))
-            .collect()
+        let line = |line: &Line| format!("{:>12}  {}", words::time(line.time), line.words);
+        self.chosen().into_iter().map(line).collect()
+    }
+
+    /// What was found, in one sentence.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let message = self.finding.as_ref().map_or("", |finding| finding.message.as_str());
+        let first = message.lines().find(|line| !line.is_empty()).unwrap_or_default();
+        words::with_client_names(first, self.replica_count)
+    }
+
+    /// The story in sentences: the events, and the contradiction that they end in.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let told = |line: &Line| format!("{}: {}.", words::time(line.time), line.words);
+        let mut sentences: Vec<String> = self.chosen().into_iter().map(told).collect();
+        let Some(finding) = &self.finding else { return sentences };
+        let message = words::with_client_names(&finding.message, self.replica_count);
+        let sides: Vec<&str> = message.lines().filter(|line| !line.is_empty()).collect();
+        let at = words::time(finding.at);
+        sentences.push(format!("{at}: {} is violated: {}", finding.property, sides.join("; ")));
+        sentences
     }
 
     fn name(&self, node: NodeIndex) -> String {
         words::node(node, self.replica_count)
     }
 
-    /// Whether an event is about one of the operations that the finding speaks of.
-    fn is_step(&self, event: &Event) -> bool {
+    /// Which operation of those that the finding speaks of an event is about.
+    fn step(&self, event: &Event) -> bool {
         match event {
             Event::Replica(
                 ReplicaEvent::Prepared { op }
@@ -92,20 +188,84 @@ impl Story {
             | Event::Client(_) => false,
         }
     }
-}
 
-fn push(lines: &mut VecDeque<Line>, most: usize, line: Line) {
-    if lines.len() == most {
-        lines.pop_front();
+    /// What a packet is to the story when it is sent.
+    fn packet(&mut self, now: Time, packet: &Packet<Frame>) {
+        let (from, to) = (packet.name.from, packet.name.to);
+        let (sort, known) = match &packet.message {
+            Frame::Message(message) => match &message.command {
+                Command::Prepare(prepare) => {
+                    let header = prepare.entry.header();
+                    if !self.about.contains(&header.op.get()) {
+                        return;
+                    }
+                    (Sort::Entry, Known::Entry(header.op.get(), header.checksum.get()))
+                }
+                Command::DoViewChange(_) => {
+                    let sort = if self.named.contains(from) { Sort::Turn } else { Sort::Elsewhere };
+                    (sort, Known::Promise(message.view.get(), from))
+                }
+                Command::PrepareOk(_)
+                | Command::Commit(_)
+                | Command::CommitOk(_)
+                | Command::StartViewChange
+                | Command::StartView(_)
+                | Command::GetView(_)
+                | Command::GetState(_)
+                | Command::NewState(_)
+                | Command::GetHeaders(_)
+                | Command::Headers(_)
+                | Command::GetPrepare(_)
+                | Command::Repaired(_)
+                | Command::Forward(_) => return,
+            },
+            Frame::ClientMessage(ClientMessage::Reply(reply)) => {
+                if !self.about.contains(&reply.op.get()) {
+                    return;
+                }
+                (Sort::Step, Known::Answer(reply.op.get(), from))
+            }
+            Frame::Request(_) | Frame::ClientMessage(ClientMessage::Eviction(_)) => return,
+        };
+        if self.known.insert(known) {
+            let words = format!("{} → {} {}", self.name(from), self.name(to), self.frame(packet));
+            self.tell(now, sort, words);
+        }
     }
-    lines.push_back(line);
+
+    /// A packet in words; a prepare with the operation that it carries.
+    fn frame(&self, packet: &Packet<Frame>) -> String {
+        let words = words::frame(&*self.service, &packet.message);
+        let Frame::Message(message) = &packet.message else { return words };
+        let Command::Prepare(prepare) = &message.command else { return words };
+        let header = prepare.entry.header();
+        let client = words::with_client_names(&header.client.to_string(), self.replica_count);
+        let asked = match prepare.entry.body() {
+            [] => format!("{client} registers"),
+            body => {
+                let operation = self.service.operation_in_words(body);
+                format!("{client} {}: {operation}", header.request)
+            }
+        };
+        format!("{words}, {asked}, checksum {}", header.checksum)
+    }
 }
 
-/// The numbers of all operations that a message speaks of, as `op12`.
-fn operations_in(message: &str) -> BTreeSet<u64> {
-    message
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .filter_map(|word| word.strip_prefix("op")?.parse().ok())
+/// The numbers of all words of a text that are `prefix` and a number, such as `op12`.
+fn numbers_in<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = u64> + 'a {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter_map(move |word| word.strip_prefix(prefix)?.parse().ok())
+}
+
+/// The nodes that a text names, such as `r1` and `c3`.
+fn nodes_in(text: &str, replica_count: u8) -> NodeSet {
+    let clients = numbers_in(text, "c").map(|number| number + u64::from(replica_count));
+    let replicas = numbers_in(text, "r").filter(|number| *number < u64::from(replica_count));
+    replicas
+        .chain(clients)
+        .filter_map(|number| u8::try_from(number).ok())
+        .filter(|number| *number < NodeIndex::COUNT_MAX)
+        .map(NodeIndex::new)
         .collect()
 }
 
@@ -113,13 +273,16 @@ fn operations_in(message: &str) -> BTreeSet<u64> {
 const fn turns(event: &Event) -> bool {
     match event {
         Event::Replica(event) => match event {
-            ReplicaEvent::StatusChanged { .. }
-            | ReplicaEvent::Truncated { .. }
+            ReplicaEvent::StatusChanged { status: Status::Normal, view, .. } => view.get() > 0,
+            ReplicaEvent::Truncated { .. }
             | ReplicaEvent::SteppedDown { .. }
             | ReplicaEvent::LogChosen { .. }
             | ReplicaEvent::SessionEvicted { .. }
             | ReplicaEvent::Halted(_) => true,
-            ReplicaEvent::Started { .. }
+            ReplicaEvent::StatusChanged {
+                status: Status::ViewChange | Status::Recovering, ..
+            }
+            | ReplicaEvent::Started { .. }
             | ReplicaEvent::Prepared { .. }
             | ReplicaEvent::Durable { .. }
             | ReplicaEvent::Committed { .. }
@@ -133,6 +296,30 @@ const fn turns(event: &Event) -> bool {
 }
 
 impl Observer<Node> for Story {
+    fn packet_sent(&mut self, now: Time, packet: &Packet<Frame>) {
+        self.packet(now, packet);
+    }
+
+    fn packet_dropped(&mut self, now: Time, packet: &Packet<Frame>, reason: Dropped) {
+        if matches!(reason, Dropped::Lost | Dropped::Listed) {
+            self.luck += 1;
+            if self.luck <= LUCK {
+                let (from, to) = (self.name(packet.name.from), self.name(packet.name.to));
+                let words = format!("{from} → {to} lost: {}", self.frame(packet));
+                self.tell(now, Sort::Luck, words);
+            }
+        }
+    }
+
+    fn packet_duplicated(&mut self, now: Time, packet: &Packet<Frame>) {
+        self.luck += 1;
+        if self.luck <= LUCK {
+            let (from, to) = (self.name(packet.name.from), self.name(packet.name.to));
+            let words = format!("{from} → {to} twice: {}", self.frame(packet));
+            self.tell(now, Sort::Luck, words);
+        }
+    }
+
     fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &Node) {
         let what = match process.replica().map(|replica| replica.replica()) {
             Some(replica) if replica.is_primary() => {
@@ -142,23 +329,21 @@ impl Observer<Node> for Story {
             None => String::new(),
         };
         let words = format!("{} crashes{what}", self.name(node));
-        self.tell(now, words);
+        self.tell(now, Sort::Turn, words);
     }
 
     fn node_booted(&mut self, now: Time, node: NodeIndex, incarnation: Incarnation) {
         if incarnation != Incarnation::FIRST {
-            let words = format!("{} starts again", self.name(node));
-            self.tell(now, words);
+            self.tell_of(now, node, "starts again");
         }
     }
 
     fn event(&mut self, now: Time, node: NodeIndex, event: &Event) {
         if turns(event) {
+            self.tell_of(now, node, &words::event(&*self.service.clone(), event));
+        } else if self.step(event) {
             let words = format!("{} {}", self.name(node), words::event(&*self.service, event));
-            self.tell(now, words);
-        } else if self.is_step(event) {
-            let words = format!("{} {}", self.name(node), words::event(&*self.service, event));
-            self.tell_step(now, words);
+            self.tell(now, Sort::Step, words);
         }
     }
 }
@@ -172,7 +357,7 @@ impl Listener for Story {
         // Crashes are told as they happen, to each node.
         if !matches!(fault, Fault::Crash { .. } | Fault::PowerLoss { .. } | Fault::Restart { .. }) {
             let words = words::fault(fault, nodes, self.replica_count);
-            self.tell(now, words);
+            self.tell(now, Sort::Turn, words);
         }
     }
 
@@ -184,35 +369,62 @@ impl Listener for Story {
                 | Fault::Cut { .. }
                 | Fault::Hold { .. }
         ) {
-            self.tell(now, format!("{} is over", fault.name()));
+            self.tell(now, Sort::Turn, format!("{} is over", fault.name()));
         }
     }
 
     fn step_told(&mut self, now: Time, words: &str) {
-        self.tell(now, words.to_owned());
+        self.tell(now, Sort::Elsewhere, words.to_owned());
     }
 
     fn phase_begins(&mut self, now: Time, words: &str) {
-        self.tell(now, words.to_owned());
+        self.tell(now, Sort::Turn, words.to_owned());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracles::FindingKind;
+
+    fn story(message: &str) -> Story {
+        let finding = Finding {
+            kind: FindingKind::Safety,
+            property: "agreement",
+            place: String::new(),
+            message: message.to_owned(),
+            at: Time::from_ns(99_000),
+        };
+        Story::new(3, &finding)
+    }
 
     #[test]
-    fn a_story_is_short_in_order_and_about_what_was_found() {
-        let mut story = Story::new(3, "r1 executed op12 (of op7), not stop3");
+    fn a_story_is_about_what_the_finding_speaks_of() {
+        let story = story("Two differ.\n\nr1 executed op12 (of op7), not stop3\nc1 was told by r9");
         assert_eq!(story.about, [7, 12].into());
+        let nodes = [1, 4].map(NodeIndex::new);
+        assert_eq!(story.named, nodes.into_iter().collect());
+        assert_eq!(story.title(), "Two differ.");
+        let sentences = story.sentences();
+        let last = "0.000099s: agreement is violated: Two differ.; r1 executed op12 (of op7), not stop3; c1 was told by r9";
+        assert_eq!(sentences, [last]);
+    }
+
+    #[test]
+    fn it_is_short_and_in_order_and_neither_side_is_drowned_by_what_happened_elsewhere() {
+        let mut story = story("r1 op12");
+        story.tell(Time::from_ns(1), Sort::Entry, "one side".to_owned());
+        story.tell(Time::from_ns(2), Sort::Entry, "other side".to_owned());
         for number in 0..20 {
-            story.tell(Time::from_ns(number), format!("turn {number}"));
-            story.tell_step(Time::from_ns(number), format!("step {number}"));
+            let now = Time::from_ns(number + 10);
+            story.tell(now, Sort::Step, format!("step {number}"));
+            story.tell(now, Sort::Turn, format!("turn {number}"));
+            story.tell(now, Sort::Elsewhere, format!("elsewhere {number}"));
         }
         let lines = story.lines();
-        assert_eq!(lines.len(), TURNS + STEPS);
-        assert!(lines[TURNS + STEPS - 1].ends_with("step 19"));
-        assert!(lines[TURNS + STEPS - 2].ends_with("turn 19"));
-        assert!(lines[0].ends_with("turn 14"));
+        assert!(lines[0].ends_with("one side") && lines[1].ends_with("other side"), "{lines:?}");
+        assert_eq!(lines.len(), 2 + STEPS + TURNS);
+        assert!(lines[2].ends_with("turn 16"), "{lines:?}");
+        assert!(lines[lines.len() - 1].ends_with("turn 19"), "{lines:?}");
     }
 }
