@@ -2,6 +2,7 @@
 
 mod check;
 mod run;
+mod shrink;
 mod sweep;
 
 use std::fmt;
@@ -30,6 +31,8 @@ enum Command {
     Run(run::RunArgs),
     /// Many seeds, on all cores.
     Sweep(sweep::SweepArgs),
+    /// A failing scenario to its shortest story.
+    Shrink(shrink::ShrinkArgs),
     /// A recorded history from anywhere: is it linearizable?
     Check(check::CheckArgs),
 }
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
     let work = || match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Shrink(args) => shrink::run(&args),
         Command::Check(args) => check::run(&args),
     };
     // A panic that is not the code under test's is a bug in here, and has spoken for itself.

@@ -35,6 +35,11 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// An operation in words.
     fn operation_in_words(&self, operation: &[u8]) -> String;
 
+    /// As [`Self::operation_in_words`], with all that [`Self::operation_from_words`] needs to read the same bytes.
+    fn operation_in_full(&self, operation: &[u8]) -> String {
+        self.operation_in_words(operation)
+    }
+
     /// An answer in words.
     fn answer_in_words(&self, answer: &[u8]) -> String;
 }

@@ -119,13 +119,18 @@ pub fn count(number: u64) -> String {
 /// A key or a value: as text where it is text, cut short where it is long, as a JSON string where it would not be one word.
 #[must_use]
 pub fn value(bytes: &[u8]) -> String {
-    let shown = &bytes[..bytes.len().min(VALUE_SHOWN)];
+    value_up_to(VALUE_SHOWN, bytes)
+}
+
+/// As [`value`], with so many letters at most.
+fn value_up_to(most: usize, bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(most)];
     let mut text = String::from_utf8_lossy(shown).into_owned();
     let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '…';
     if text.is_empty() || text.starts_with('"') || text.contains(is_odd) {
         text = serde_json::Value::from(text).to_string();
     }
-    if bytes.len() > VALUE_SHOWN {
+    if bytes.len() > most {
         // Writing to a string never fails.
         write!(text, "…({} bytes)", bytes.len()).ok();
     }
@@ -135,6 +140,17 @@ pub fn value(bytes: &[u8]) -> String {
 /// An operation of the key-value store.
 #[must_use]
 pub fn operation(bytes: &[u8]) -> String {
+    operation_up_to(VALUE_SHOWN, bytes)
+}
+
+/// As [`operation`], with every value in full, however long.
+#[must_use]
+pub fn operation_in_full(bytes: &[u8]) -> String {
+    operation_up_to(usize::MAX, bytes)
+}
+
+fn operation_up_to(most: usize, bytes: &[u8]) -> String {
+    let value = |bytes: &[u8]| value_up_to(most, bytes);
     match Operation::decode(bytes) {
         Ok(Operation::Get { key }) => format!("get {}", value(key)),
         Ok(Operation::Put { key, value: new }) => format!("put {} {}", value(key), value(new)),

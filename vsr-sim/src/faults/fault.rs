@@ -267,6 +267,36 @@ impl Fault {
         }
     }
 
+    /// As [`Self::selectors`], to put others in their places.
+    pub fn selectors_mut(&mut self) -> Vec<&mut Selector> {
+        match self {
+            Self::Crash { node }
+            | Self::Restart { node }
+            | Self::PowerLoss { nodes: node }
+            | Self::Isolate { node }
+            | Self::SlowDisk { node, .. }
+            | Self::Skew { node, .. }
+            | Self::WallAhead { node, .. }
+            | Self::WallBack { node, .. }
+            | Self::Pause { node }
+            | Self::Rot { node, .. }
+            | Self::LoseWrite { node, .. }
+            | Self::MisdirectWrite { node, .. }
+            | Self::FailFlush { node }
+            | Self::WriteError { node }
+            | Self::ReadError { node }
+            | Self::Misread { node }
+            | Self::FullDisk { node }
+            | Self::WipeDisk { node } => vec![node],
+            Self::Partition { sides } => sides.iter_mut().flatten().collect(),
+            Self::Cut { from, to }
+            | Self::Rates { from, to, .. }
+            | Self::Hold { from, to, .. }
+            | Self::Lose { from, to, .. } => vec![from, to],
+            Self::Heal {} => Vec::new(),
+        }
+    }
+
     /// All names of kinds of messages in it.
     #[must_use]
     pub fn message_kinds(&self) -> &[String] {

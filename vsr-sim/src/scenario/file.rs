@@ -69,6 +69,12 @@ fn parse(text: &str) -> Result<Scenario, (usize, usize, String)> {
     })
 }
 
+/// Whether the scenario is one that a file can say: read back, it is the same.
+#[must_use]
+pub fn is_readable(scenario: &Scenario) -> bool {
+    parse(&text_of(scenario)).is_ok_and(|read| read == *scenario)
+}
+
 /// The text of a scenario.
 #[must_use]
 pub fn text_of(scenario: &Scenario) -> String {

@@ -35,6 +35,13 @@ impl Service for KeyValueService {
         words::operation(operation)
     }
 
+    fn operation_in_full(&self, operation: &[u8]) -> String {
+        // Cut short where that says it all: large values are mostly one letter.
+        let words = self.operation_in_words(operation);
+        let is_all = self.operation_from_words(&words).is_ok_and(|read| read == operation);
+        if is_all { words } else { words::operation_in_full(operation) }
+    }
+
     fn answer_in_words(&self, answer: &[u8]) -> String {
         words::answer(answer)
     }

@@ -1,0 +1,102 @@
+//! What clients asked for, learnt from a run, as steps in the place of a workload.
+
+use super::simpler::{last_moment, round_up};
+use crate::cluster::Node;
+use crate::cluster::event::{ClientEvent, Event};
+use crate::cluster::service::AnyService;
+use crate::engine::{NodeIndex, Observer, Span, Time};
+use crate::faults::{Gate, Step};
+use crate::scenario::Scenario;
+use crate::scenario::action::{Action, Request};
+use crate::scenario::listener::Listener;
+use crate::scenario::run::Runner;
+
+/// Remembers who asked what, and when.
+#[derive(Debug, Default)]
+struct Questions {
+    service: AnyService,
+    asked: Vec<(Time, NodeIndex, String)>,
+    /// Whether an operation has no words that say all of it.
+    is_beyond_words: bool,
+}
+
+impl Observer<Node> for Questions {
+    fn event(&mut self, now: Time, node: NodeIndex, event: &Event) {
+        let Event::Client(ClientEvent::Invoked { operation, .. }) = event else { return };
+        let words = self.service.operation_in_full(operation);
+        let read = self.service.operation_from_words(&words);
+        self.is_beyond_words |= read.ok().as_deref() != Some(&**operation);
+        self.asked.push((now, node, words));
+    }
+}
+
+impl Listener for Questions {
+    fn run_begins(&mut self, service: &AnyService) {
+        self.service = service.clone();
+    }
+}
+
+/// The scenario with a step for each question of its run in the place of the workload, where the operations can be said in words.
+pub(super) fn written_out(service: &AnyService, scenario: &Scenario) -> Option<Scenario> {
+    scenario.workload?;
+    let mut runner = Runner::<Questions>::of(service.clone());
+    let questions = runner.run_watched(scenario, Questions::default()).1;
+    if questions.is_beyond_words {
+        return None;
+    }
+    let mut scenario = scenario.clone();
+    scenario.workload = None;
+    for (time, node, operation) in questions.asked {
+        let from = scenario.words().name(node);
+        let request = Action::Request(Request { from, operation });
+        scenario.steps.push(Step::at(time, request));
+    }
+    in_order(&mut scenario);
+    let last = last_moment(&scenario).plus(Span::from_ms(1));
+    scenario.duration = scenario.duration.max(round_up(last));
+    Some(scenario)
+}
+
+/// Puts steps into the order of their times, if that changes none of them.
+fn in_order(scenario: &mut Scenario) {
+    let time = |step: &Step<Action>| match step.gate {
+        Gate::At(time) => Some(time),
+        Gate::Start => Some(Time::ZERO),
+        // It follows the one before it.
+        Gate::After(_) | Gate::Settled(_) => None,
+    };
+    if scenario.steps.iter().all(|step| time(step).is_some()) {
+        scenario.steps.sort_by_key(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Seed;
+    use crate::scenario::draw::Overrides;
+    use crate::scenario::outcome::Verdict;
+
+    fn questions(scenario: &Scenario) -> Vec<(Time, NodeIndex, String)> {
+        let mut runner = Runner::<Questions>::default();
+        let (outcome, questions) = runner.run_watched(scenario, Questions::default());
+        assert_eq!(outcome.verdict, Verdict::Pass);
+        questions.asked
+    }
+
+    /// The same questions at the same times, large values included, though nobody draws them any more.
+    #[test]
+    fn steps_ask_what_the_workload_asked() {
+        let service = AnyService::default();
+        let mut large = 0;
+        for number in 0..20 {
+            let drawn = Scenario::draw(Seed::new(number), &Overrides::default());
+            let told = written_out(&service, &drawn).unwrap();
+            let (drawn, told) = (questions(&drawn), questions(&told));
+            assert_eq!(told[..8], drawn[..8], "seed {number}");
+            large += drawn.iter().filter(|(.., words)| words.contains("bytes")).count();
+        }
+        assert!(large > 0);
+        // Were an operation cut short, what is shrunk would be another story.
+    }
+}

@@ -1,0 +1,53 @@
+//! How long a story is: what happens in the run to its end, rather than what the scenario would have in store.
+
+use crate::cluster::Node;
+use crate::cluster::event::{ClientEvent, Event};
+use crate::cluster::service::AnyService;
+use crate::engine::{NodeIndex, NodeSet, Observer, Time};
+use crate::scenario::Scenario;
+use crate::scenario::listener::Listener;
+use crate::scenario::run::Runner;
+
+/// The length of a story.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Faults that happened: steps that had their time, and packets that met bad luck.
+    pub faults: u64,
+    /// What clients asked for.
+    pub requests: u64,
+    /// Events of the world.
+    pub events: u64,
+}
+
+#[derive(Debug, Default)]
+struct Meter {
+    steps: u64,
+    requests: u64,
+}
+
+impl Observer<Node> for Meter {
+    fn event(&mut self, _: Time, _: NodeIndex, event: &Event) {
+        self.requests += u64::from(matches!(event, Event::Client(ClientEvent::Invoked { .. })));
+    }
+}
+
+impl Listener for Meter {
+    fn step_begins(&mut self, _: Time, _: usize, _: NodeSet) {
+        self.steps += 1;
+    }
+}
+
+impl Size {
+    /// The length of the story of `scenario` with this service.
+    #[must_use]
+    pub fn of(service: &AnyService, scenario: &Scenario) -> Self {
+        let (_, luck) = Runner::<()>::of(service.clone()).run_recorded(scenario);
+        let mut runner = Runner::<Meter>::of(service.clone());
+        let (outcome, meter) = runner.run_watched(scenario, Meter::default());
+        Self {
+            faults: meter.steps + luck.len() as u64,
+            requests: meter.requests,
+            events: outcome.counters.events,
+        }
+    }
+}
