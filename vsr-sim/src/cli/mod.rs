@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::scenario::draw::Overrides;
+use crate::scenario::draw::{Overrides, Profile};
 use crate::scenario::panics;
 
 /// Clusters of Viewstamped Replication under faults, from one seed, and a verdict.
@@ -49,11 +49,21 @@ struct OverrideArgs {
     /// How many operations they ask for, together, before the faults stop: 1 to 100000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: Option<u32>,
+    /// What may go wrong.
+    #[arg(long, value_name = "WHAT", default_value = "swarm")]
+    profile: ProfileName,
 }
 
 impl OverrideArgs {
     const fn overrides(self) -> Overrides {
-        Overrides { replicas: self.replicas, clients: self.clients, requests: self.requests }
+        let profile = match self.profile {
+            ProfileName::Swarm => Profile::Swarm,
+            ProfileName::Calm => Profile::Calm,
+            ProfileName::HarshDisk => Profile::HarshDisk,
+            ProfileName::HarshDiskBeyond => Profile::HarshDiskBeyond,
+        };
+        let Self { replicas, clients, requests, .. } = self;
+        Overrides { replicas, clients, requests, profile }
     }
 
     /// The flags that differ from the default, as they are typed, each after a space.
@@ -64,6 +74,34 @@ impl OverrideArgs {
         flag("replicas", self.replicas.map(u32::from))
             + &flag("clients", self.clients.map(u32::from))
             + &flag("requests", self.requests)
+            + &self.profile.flag()
+    }
+}
+
+/// What may go wrong in runs that are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ProfileName {
+    /// All sorts of things, other ones in each run.
+    #[default]
+    Swarm,
+    /// Nothing.
+    Calm,
+    /// All that, and disks that spoil, lie and fail, within what a cluster must bear.
+    HarshDisk,
+    /// All that, beyond what a cluster can bear: it may halt, and must not answer wrongly.
+    HarshDiskBeyond,
+}
+
+impl ProfileName {
+    /// The flag, after a space, unless it is the default.
+    fn flag(self) -> String {
+        let name = match self {
+            Self::Swarm => return String::new(),
+            Self::Calm => "calm",
+            Self::HarshDisk => "harsh-disk",
+            Self::HarshDiskBeyond => "harsh-disk-beyond",
+        };
+        format!(" --profile {name}")
     }
 }
 

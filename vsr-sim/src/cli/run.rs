@@ -24,7 +24,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = parse_seed)]
     seed: Option<u64>,
     /// A scenario to run instead of one that is drawn.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "replicas", "clients", "requests"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "replicas", "clients", "requests", "profile"])]
     scenario: Option<PathBuf>,
     #[command(flatten)]
     overrides: OverrideArgs,

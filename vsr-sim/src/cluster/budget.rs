@@ -36,6 +36,12 @@ pub enum Budget {
 }
 
 impl Budget {
+    /// Whether nothing limits the steps.
+    #[must_use]
+    pub const fn is_by_hand(&self) -> bool {
+        matches!(self, Self::ByHand)
+    }
+
     /// Whether a cluster that keeps within it must go on.
     #[must_use]
     pub const fn is_within(self) -> bool {
@@ -68,7 +74,7 @@ mod what {
 }
 
 /// Slots whose headers are in one sector.
-const GROUP: u64 = (SECTOR_SIZE / HEADER_SIZE) as u64;
+pub const SLOTS_PER_HEADER_SECTOR: u64 = (SECTOR_SIZE / HEADER_SIZE) as u64;
 
 impl Scribe<'_> {
     fn mark_within(mut self, budget: Budget) {
@@ -77,7 +83,7 @@ impl Scribe<'_> {
         for node in wiped.iter() {
             self.disk.permit_wiping(node);
         }
-        for group in 0..u64::from(self.configuration.slots).div_ceil(GROUP) {
+        for group in 0..u64::from(self.configuration.slots).div_ceil(SLOTS_PER_HEADER_SECTOR) {
             let which = if budget == Budget::Minority { 0 } else { group };
             for node in self.spoiled(which, wiped).iter() {
                 let name = group << 8 | u64::from(node.number());
@@ -97,7 +103,7 @@ impl Scribe<'_> {
         for replica in self.configuration.replicas() {
             let node = node_of(replica);
             self.disk.permit_wiping(node);
-            for group in 0..u64::from(self.configuration.slots).div_ceil(GROUP) {
+            for group in 0..u64::from(self.configuration.slots).div_ceil(SLOTS_PER_HEADER_SECTOR) {
                 for ring in [Zone::Headers, Zone::Prepares] {
                     self.permit_group(node, ring, group, &[Mischief::Rot]);
                 }
@@ -141,7 +147,8 @@ impl Scribe<'_> {
             Zone::Prepares => self.configuration.prepare_slot_size(),
             Zone::Superblock => unreachable!("the rings are the log's"),
         };
-        let bytes = group * GROUP * slot_size..(group + 1) * GROUP * slot_size;
+        let bytes = group * SLOTS_PER_HEADER_SECTOR * slot_size
+            ..(group + 1) * SLOTS_PER_HEADER_SECTOR * slot_size;
         for one in mischief {
             self.disk.permit(node, zone_of(ring), *one, bytes.clone());
         }

@@ -13,9 +13,9 @@ use super::event::{ClientEvent, Event};
 use super::node::{Node, replica_at};
 use super::service::{AnyService, Chronicle, ChronicleError, Machine};
 use super::words;
-use crate::engine::disk::{Disk, Resolution, Write};
+use crate::engine::disk::{Disk, Mishap, MishapKind, Resolution, Write};
 use crate::engine::network::Packet;
-use crate::engine::node::{Incarnation, NodeIndex};
+use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
 use crate::oracles::{DiskBytes, Finding, FindingKind, Kind, Oracles, Violation, Witness};
@@ -55,7 +55,11 @@ pub struct Monitor {
     /// Which request carries which question of the history.
     questions: Vec<((ClientId, RequestNumber), usize)>,
     finding: Option<Box<Finding>>,
-    halted: Option<(NodeIndex, Halt)>,
+    /// Replicas that have halted since they were last asked for.
+    halted: Vec<(NodeIndex, Halt)>,
+    /// The nodes whose disk has failed a read or a write.
+    failed_disks: NodeSet,
+    wiped_disks: NodeSet,
     view_max: ViewNumber,
     view_changes: u64,
     requests: u64,
@@ -80,7 +84,9 @@ impl Monitor {
             chronicle: service.chronicle(),
             questions: Vec::new(),
             finding: None,
-            halted: None,
+            halted: Vec::new(),
+            failed_disks: NodeSet::EMPTY,
+            wiped_disks: NodeSet::EMPTY,
             view_max: ViewNumber::ZERO,
             view_changes: 0,
             requests: 0,
@@ -104,7 +110,9 @@ impl Monitor {
         self.chronicle = service.chronicle();
         self.questions.clear();
         self.finding = None;
-        self.halted = None;
+        self.halted.clear();
+        self.failed_disks = NodeSet::EMPTY;
+        self.wiped_disks = NodeSet::EMPTY;
         self.view_max = ViewNumber::ZERO;
         self.view_changes = 0;
         self.requests = 0;
@@ -141,10 +149,21 @@ impl Monitor {
         self.witness.oracles_mut()
     }
 
-    /// The first replica that halted, and why.
+    /// Takes a replica that has halted and was not looked after yet, and why it did.
+    pub fn take_halted(&mut self) -> Option<(NodeIndex, Halt)> {
+        self.halted.pop()
+    }
+
+    /// The nodes whose disk has failed a read or a write.
     #[must_use]
-    pub const fn halted(&self) -> Option<(NodeIndex, Halt)> {
-        self.halted
+    pub const fn failed_disks(&self) -> NodeSet {
+        self.failed_disks
+    }
+
+    /// The nodes that have lost their disk.
+    #[must_use]
+    pub const fn wiped_disks(&self) -> NodeSet {
+        self.wiped_disks
     }
 
     /// How many requests were answered.
@@ -263,7 +282,7 @@ impl Monitor {
                 self.committed = (*op, now);
             }
             ReplicaEvent::Halted(halt) => {
-                self.halted.get_or_insert((node, *halt));
+                self.halted.push((node, *halt));
             }
             ReplicaEvent::StatusChanged { .. }
             | ReplicaEvent::Started { .. }
@@ -381,7 +400,26 @@ impl Observer<Node> for Monitor {
         self.witness.write_resolved(now, write, how, disk);
     }
 
+    fn disk_mishap(&mut self, now: Time, mishap: &Mishap, disk: &Disk) {
+        match mishap.kind {
+            MishapKind::WriteFailed | MishapKind::ReadFailed => {
+                self.failed_disks.insert(mishap.node);
+            }
+            MishapKind::Wiped => self.wiped_disks.insert(mishap.node),
+            MishapKind::Flipped
+            | MishapKind::Garbled
+            | MishapKind::Unreadable
+            | MishapKind::WriteLost
+            | MishapKind::WriteMisdirected
+            | MishapKind::Overwritten
+            | MishapKind::WriteLate
+            | MishapKind::ReadMisdirected => {}
+        }
+        self.witness.disk_mishap(now, mishap, disk);
+    }
+
     fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &Node) {
+        self.halted.retain(|(halted, _)| *halted != node);
         self.witness.node_crashed(now, node, process);
         if replica_at(&self.configuration, node).is_some() {
             self.changed = now;

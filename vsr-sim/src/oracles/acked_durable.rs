@@ -1,6 +1,7 @@
-//! I2: what was committed stays on so many disks that every view change hears of it.
+//! I2: what was committed stays on so many disks that every view change hears of it, and on one of them whole.
 //!
-//! Looked at whenever a disk loses an entry: when another is written over it, or a crash tears what was being written there.
+//! A copy that was spoiled counts for the first: its replica cannot deny what it has acknowledged. Looked at whenever a disk loses an
+//! entry: when another is written over it, when a crash tears what was being written there, or when it is spoiled.
 
 use vsr_core::number::ReplicaIndex;
 
@@ -20,12 +21,13 @@ pub(super) fn check(
     }
     // Fewer, and a quorum of those that do not have it could change the view.
     let needed = facts.quorums.replica_count() - facts.quorums.view_change() + 1;
-    if facts.holders(lost) >= needed {
+    let is_whole = facts.holders(lost) > 0 || facts.is_beyond_budget;
+    if facts.owers(lost) >= needed && is_whole {
         return None;
     }
     let entry = facts.log.place(lost.op)?.committed_header().map(describe).unwrap_or_default();
     let message = format!(
-        "{} was committed by {} in {} at {}: {entry}\nthe disk of {replica} has lost it; it is on {}, and {needed} are needed",
+        "{} was committed by {} in {} at {}: {entry}\nthe disk of {replica} has lost it; it is on {}, and {needed} are needed, one of them whole",
         lost.op,
         committed.by,
         committed.view,
@@ -73,6 +75,35 @@ mod tests {
             let found = DiskBytes { replica: r(replica), zone: Zone::Prepares, offset, bytes };
             forge.oracles.write_resolved(forge.now, &found, Resolution::Torn { new: 1, old: 1 });
         }
+        assert_eq!(forge.fired(), [Property::AckedDurable]);
+    }
+
+    /// Copies rot, one after the other: their replicas still owe the entry, so what counts is that one copy stays whole.
+    #[test]
+    fn of_a_committed_operation_all_copies_but_one_may_be_spoiled() {
+        for count in 1..=7 {
+            let mut forge = Forge::of(count);
+            let entry = forge.complete(1, b"one");
+            for lost in 1..=count {
+                forge.spoil(lost - 1, &entry);
+                let expected: &[Property] =
+                    if lost == count { &[Property::AckedDurable] } else { &[] };
+                assert_eq!(forge.fired(), expected, "{lost} of {count}");
+            }
+        }
+    }
+
+    /// A spoiled copy is still owed; once another entry is written over it, it is not.
+    #[test]
+    fn a_spoiled_copy_counts_until_it_is_written_over() {
+        let mut forge = Forge::of(3);
+        let entry = forge.complete(1, b"one");
+        let request = forge.request(2, b"two");
+        let other = forge.entry_after(9, 2, forge.log[0].header().checksum, &request);
+        forge.spoil(0, &entry);
+        forge.store(1, &other);
+        assert_eq!(forge.fired(), []);
+        forge.store(0, &other);
         assert_eq!(forge.fired(), [Property::AckedDurable]);
     }
 

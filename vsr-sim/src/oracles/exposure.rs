@@ -59,6 +59,28 @@ moments! {
     TornEntry = "torn-entry";
     /// A torn write left a copy of the superblock that is not whole.
     TornSuperblock = "torn-superblock";
+    /// A write that a crash had lost was carried out later.
+    WriteLate = "write-late";
+    /// A write failed.
+    WriteFailed = "write-failed";
+    /// A read failed.
+    ReadFailed = "read-failed";
+    /// A read brought bytes of another place.
+    ReadMisdirected = "read-misdirected";
+    /// A sector of a disk went bad.
+    SectorSpoiled = "sector-spoiled";
+    /// A write was reported as durable, and was not.
+    LyingWrite = "lying-write";
+    /// A whole disk was lost.
+    DiskWiped = "disk-wiped";
+    /// What was spoiled was an entry that its replica had acknowledged, or that was committed.
+    AcknowledgedSpoiled = "acknowledged-spoiled";
+    /// What was spoiled was a copy of the superblock.
+    SuperblockSpoiled = "superblock-spoiled";
+    /// A replica was booted over a disk that lacked an entry which it should have held.
+    SpoiledReadBack = "spoiled-read-back";
+    /// A spoiled entry was written again, whole.
+    SpoiledRepaired = "spoiled-repaired";
     /// An entry was written over another one.
     EntryReplaced = "entry-replaced";
     /// A network fault began.

@@ -18,6 +18,7 @@ use vsr_core::wire::Frame;
 
 use super::judge::{Delivery, DiskBytes, Oracles};
 use super::violation::Property;
+use crate::engine::disk::MishapKind;
 use crate::engine::time::{Span, Time};
 
 /// A service that answers with what it was asked, and counts.
@@ -156,15 +157,12 @@ impl Forge {
         entry
     }
 
-    /// The next entry of the honest log: prepared, on all disks, and acknowledged by all. Not yet committed.
+    /// The next entry of the honest log: prepared, and on all disks. Not yet committed; acknowledgements are for tests that need them.
     pub(super) fn append(&mut self, view: u64, request: &Request) -> Arc<Entry> {
         let entry = self.next(view, request);
         self.prepare(view, &entry, entry.header().op.get() - 1);
         for replica in self.configuration.replicas() {
             self.store(replica.get(), &entry);
-            if replica != self.configuration.primary(v(view)) {
-                self.ack(replica.get(), view, &entry);
-            }
         }
         entry
     }
@@ -229,6 +227,23 @@ impl Forge {
         bytes.extend_from_slice(entry.body());
         let offset = entry.header().op.get() * self.configuration.prepare_slot_size();
         self.write(replica, Zone::Prepares, offset, &bytes);
+    }
+
+    /// The entry is not on the disk any more, and nobody was told.
+    pub(super) fn spoil(&mut self, replica: u8, entry: &Entry) {
+        let offset = entry.header().op.get() * self.configuration.prepare_slot_size();
+        self.show(replica, Zone::Prepares, offset);
+    }
+
+    /// The first copy of the superblock is not there any more, and nobody was told.
+    pub(super) fn spoil_promise(&mut self, replica: u8) {
+        self.show(replica, Zone::Superblock, 0);
+    }
+
+    fn show(&mut self, replica: u8, zone: Zone, offset: u64) {
+        let found = DiskBytes { replica: r(replica), zone, offset, bytes: &[0xaa; 512] };
+        self.oracles.mishap(self.now, MishapKind::Garbled);
+        self.oracles.record_shows(self.now, &found, MishapKind::Garbled);
     }
 
     pub(super) fn write(&mut self, replica: u8, zone: Zone, offset: u64, bytes: &[u8]) {

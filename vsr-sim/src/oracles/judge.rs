@@ -205,11 +205,60 @@ impl<S: StateMachine> Oracles<S> {
         }
     }
 
+    /// From now on more may be spoiled than can be brought back: an operation may lose all its copies.
+    pub const fn bear_losses(&mut self) {
+        self.facts.is_beyond_budget = true;
+    }
+
+    /// Whether these replicas can settle every operation among themselves, were all of them started again now: each one that some of
+    /// them cannot tell of is whole on another of their disks, or denied by so many that it cannot have been committed.
+    ///
+    /// `is_blind` says of a replica and a slot whether its disk has lost the header that would tell what was there.
+    #[must_use]
+    pub fn can_go_on(
+        &self,
+        core: ReplicaSet,
+        is_blind: impl Fn(ReplicaIndex, u64) -> bool,
+    ) -> bool {
+        let slots = self.facts.configuration.slots;
+        let deniers_needed =
+            self.facts.quorums.replica_count() - self.facts.quorums.replication() + 1;
+        (1..=u64::from(slots)).map(OpNumber::new).filter(|op| self.facts.log.has_room(*op)).all(
+            |op| {
+                let committed = self.facts.log.place(op).and_then(|place| place.committed);
+                let (mut whole, mut uncertain, mut deniers) = (0, 0, 0);
+                let members = self.facts.configuration.replicas().filter(|one| core.contains(*one));
+                for member in members {
+                    let disk = &self.facts.replica(member).disk;
+                    match disk.whole_and_owed(op, slots) {
+                        (Some(held), None)
+                            if committed.is_none_or(|one| one.checksum == held.checksum) =>
+                        {
+                            whole += 1;
+                        }
+                        (None, None) if !is_blind(member, op.get() % u64::from(slots)) => {
+                            deniers += 1;
+                        }
+                        (Some(_), None) => deniers += 1,
+                        (None, None) | (_, Some(_)) => uncertain += 1,
+                    }
+                }
+                let is_settled = whole > 0 || committed.is_none() && deniers >= deniers_needed;
+                uncertain == 0 || is_settled
+            },
+        )
+    }
+
     /// A replica's process has been booted again, over the same disk.
     pub fn booted(&mut self, now: Time, replica: ReplicaIndex) {
         self.facts.now = now;
         self.exposure.count(Moment::Restart);
+        let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
+        if self.facts.replica(replica).disk.owed_count() > 0 {
+            self.exposure.count(Moment::SpoiledReadBack);
+        }
         let known = self.facts.replica_mut(replica);
+        known.disk.read_back(root, slots);
         known.is_up = true;
         known.applied = 0;
         known.booted_at = now;

@@ -1,6 +1,7 @@
 //! I3: at the moment of the first evidence that an operation is committed, a replication quorum has it on disk, whole.
 //!
-//! Disks are looked at, not acknowledgements: an acknowledgement that came before its write counts for nothing here.
+//! Disks are looked at, not acknowledgements: an acknowledgement that came before its write counts for nothing here. A copy that was
+//! whole and has been spoiled since does.
 
 use super::agreement::Claim;
 use super::facts::{Facts, Held, describe};
@@ -8,7 +9,7 @@ use super::violation::{Property, Violation};
 
 /// Judges an entry that has just become committed.
 pub(super) fn check(facts: &Facts, held: &Held, claim: &Claim) -> Option<Violation> {
-    if facts.holders(held) >= facts.quorums.replication() {
+    if facts.owers(held) >= facts.quorums.replication() {
         return None;
     }
     Some(broken(facts, held, claim))

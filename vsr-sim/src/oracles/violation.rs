@@ -82,6 +82,10 @@ properties! {
     Determinism = Safety, "I14", "determinism", "Replicas executed the same operations with different results.";
     /// What a replica acknowledges or promises is on its disk.
     AckTruthful = Safety, "I17", "ack-truthful", "A replica acknowledged what its disk does not hold.";
+    /// A replica never denies what it has acknowledged.
+    NackTruthful = Safety, "I18", "nack-truthful", "A replica promised a log that lacks what it acknowledged.";
+    /// A replica that has promised to join a view does nothing for older ones.
+    PromiseKept = Safety, "I19", "promise-kept", "A replica went on in a view that it had promised to leave.";
     /// Nothing panics.
     NoPanic = Panic, "I24", "no-panic", "The code under test panicked.";
     /// No number leaves its range, and no write its place.

@@ -9,7 +9,7 @@ use super::judge::{Delivery, DiskBytes, Oracles};
 use crate::cluster::node::{Node, replica_at};
 use crate::cluster::replica::zone_at;
 use crate::cluster::service::{AnyService, Machine};
-use crate::engine::disk::{Disk, Resolution, Write};
+use crate::engine::disk::{Disk, Mishap, MishapKind, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
@@ -134,6 +134,33 @@ impl Observer<Node> for Witness {
         }
         let found = DiskBytes { replica, zone, offset: record.start, bytes: &self.record };
         self.oracles.write_resolved(now, &found, resolution);
+    }
+
+    fn disk_mishap(&mut self, now: Time, mishap: &Mishap, disk: &Disk) {
+        let Some(replica) = self.replica(mishap.node) else { return };
+        self.oracles.mishap(now, mishap.kind);
+        let is_told = matches!(
+            mishap.kind,
+            MishapKind::WriteFailed | MishapKind::ReadFailed | MishapKind::ReadMisdirected
+        );
+        let zone = zone_at(mishap.zone);
+        if is_told || zone == Zone::Headers {
+            return;
+        }
+        let end = mishap.offset + mishap.size;
+        let mut at = mishap.offset;
+        while at < end {
+            let record = self.oracles.record(zone, at);
+            let size = usize::try_from(record.end - record.start).expect("a record fits in memory");
+            self.record.clear();
+            if !disk.is_unreadable(mishap.node, mishap.zone, record.start, size) {
+                self.record.resize(size, 0);
+                disk.read(mishap.node, mishap.zone, record.start, &mut self.record);
+            }
+            let found = DiskBytes { replica, zone, offset: record.start, bytes: &self.record };
+            self.oracles.record_shows(now, &found, mishap.kind);
+            at = record.end;
+        }
     }
 
     fn node_crashed(&mut self, now: Time, node: NodeIndex, _: &Node) {

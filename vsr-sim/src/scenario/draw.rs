@@ -3,7 +3,9 @@
 //! Each part has a generator of its own, so that a flag which overrides one part moves nothing else.
 
 use super::action::Action;
+use super::draw_disks::{self, Size};
 use super::{Clocks, Cluster, Expect, FORMAT, Scenario, TimeoutSpans};
+use crate::cluster::budget::Budget;
 use crate::cluster::selector::BUSY;
 use crate::cluster::words;
 use crate::cluster::workload::{Mix, Workload};
@@ -21,6 +23,22 @@ pub struct Overrides {
     pub clients: Option<u8>,
     /// How many operations they ask for, together.
     pub requests: Option<u32>,
+    /// What may go wrong.
+    pub profile: Profile,
+}
+
+/// What may go wrong in a run that is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// All sorts of things, other ones in each run.
+    #[default]
+    Swarm,
+    /// Nothing: links and disks do as they should, only not at once.
+    Calm,
+    /// All that, and disks that spoil, lie and fail, within what a cluster must bear.
+    HarshDisk,
+    /// All that, beyond it: the cluster may halt, and must not answer wrongly.
+    HarshDiskBeyond,
 }
 
 /// Operations that each client asks for after the faults have stopped.
@@ -49,6 +67,7 @@ impl Scenario {
             .chain(more)
             .map(|step| step.map(Action::Fault))
             .collect();
+        let size = Size { requests: workload.requests, replicas: cluster.replicas };
         cluster.replicas = overrides.replicas.unwrap_or(cluster.replicas);
         cluster.clients = overrides.clients.unwrap_or(cluster.clients);
         workload.requests = overrides.requests.unwrap_or(workload.requests);
@@ -56,7 +75,7 @@ impl Scenario {
         cluster.sessions = cluster.sessions.max(u32::from(cluster.clients) + 1);
         let clients = u32::from(cluster.clients);
         cluster.fit_slots(workload.requests + clients * (LATE_REQUESTS + 2) + SPARE_SLOTS);
-        Self {
+        let mut scenario = Self {
             format: FORMAT,
             title: String::new(),
             story: Vec::new(),
@@ -65,12 +84,15 @@ impl Scenario {
             cluster,
             network: swarm.links,
             disk: swarm.disks,
+            budget: Budget::default(),
             clock: draw_clocks(&mut seed.stream("clock")),
             workload: Some(workload),
             steps,
             fates: Vec::new(),
             expect: Expect::default(),
-        }
+        };
+        draw_disks::apply(&mut scenario, overrides.profile, size);
+        scenario
     }
 }
 

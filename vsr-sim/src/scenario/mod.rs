@@ -1,7 +1,9 @@
 //! Scenarios: everything that a run is a function of, written out. Drawn from a seed, read from a file, or both.
 
 pub mod action;
+mod disks;
 pub mod draw;
+mod draw_disks;
 pub mod expectation;
 pub mod fates;
 pub mod file;
@@ -27,6 +29,7 @@ use self::fates::NamedFate;
 use self::outcome::{Finding, Verdict};
 
 use crate::cluster::Node;
+use crate::cluster::budget::Budget;
 use crate::cluster::key_value::service::KeyValueService;
 use crate::cluster::selector::Words;
 use crate::cluster::workload::Workload;
@@ -68,6 +71,9 @@ pub struct Scenario {
     /// What disks are like.
     #[serde(default)]
     pub disk: DiskRates,
+    /// What may be spoiled of what disks hold.
+    #[serde(default, skip_serializing_if = "Budget::is_by_hand")]
+    pub budget: Budget,
     /// How far clocks are off.
     #[serde(default)]
     pub clock: Clocks,

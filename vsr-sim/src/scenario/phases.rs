@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vsr_core::io::{Halt, Status};
+use vsr_core::io::Status;
 use vsr_core::number::ViewNumber;
 use vsr_core::quorum::ReplicaSet;
 
@@ -95,6 +95,9 @@ impl<'a, T: Listener> Run<'a, T> {
     pub(super) fn phases(&mut self) -> Result<(), Ended> {
         self.safety()?;
         self.heal();
+        if !self.scenario.budget.is_within() {
+            return self.watch_on();
+        }
         self.liveness()?;
         self.idle()
     }
@@ -157,6 +160,7 @@ impl<'a, T: Listener> Run<'a, T> {
             let limit = self.world.now().plus(self.until_next_look()).min(end);
             self.advance(limit)?;
             self.settle();
+            self.look_after_halted()?;
             if self.clients_are_done() && self.steps_are_done() {
                 break;
             }
@@ -203,7 +207,7 @@ impl<'a, T: Listener> Run<'a, T> {
         } else {
             least + stream.place(order.len() - least + 1)
         };
-        self.core = order.into_iter().take(size).collect();
+        self.core = self.core_of(&order, size);
     }
 
     fn core_replicas(&self) -> ReplicaSet {
@@ -290,10 +294,10 @@ impl<'a, T: Listener> Run<'a, T> {
     }
 
     /// Goes on for a little, and judges what is overdue then.
-    fn look_on(&mut self) -> Result<(), Ended> {
+    pub(super) fn look_on(&mut self) -> Result<(), Ended> {
         let limit = self.world.now().plus(self.look);
         self.advance(limit)?;
-        self.refuse_halted()?;
+        self.look_after_halted()?;
         let now = self.world.now();
         let monitor = self.monitor_mut();
         monitor.oracles_mut().check_overdue(now);
@@ -311,22 +315,7 @@ impl<'a, T: Listener> Run<'a, T> {
         }
     }
 
-    /// A log that is full is a run that was sized too small; any other halt is a bug.
-    fn refuse_halted(&mut self) -> Result<(), Ended> {
-        let Some((node, halt)) = self.monitor().halted() else { return Ok(()) };
-        match halt {
-            Halt::LogFull => Err(Ended::Budget(format!("the log of r{} is full", node.number()))),
-            Halt::WrongDisk | Halt::DiskFailed | Halt::LogDamaged => {
-                let words = format!(
-                    "r{} halted ({halt:?}), though no disk lost or spoiled anything durable",
-                    node.number()
-                );
-                self.broken(FindingKind::Safety, "halt", words)
-            }
-        }
-    }
-
-    fn broken(
+    pub(super) fn broken(
         &mut self,
         kind: FindingKind,
         property: &'static str,

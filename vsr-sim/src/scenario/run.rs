@@ -6,6 +6,7 @@ use super::Scenario;
 use super::listener::Listener;
 use super::outcome::Outcome;
 use super::phases::Run;
+use crate::cluster::budget;
 use crate::cluster::monitor::Monitor;
 use crate::cluster::node::{Blueprint, Node, node_of};
 use crate::cluster::replica::zone_of;
@@ -133,6 +134,10 @@ impl<T: Listener + Default> Runner<T> {
             world.network_mut().record();
         }
         self.format_disks(&mut world);
+        budget::mark(world.disk_mut(), scenario.budget, &configuration, scenario.seed);
+        if !scenario.budget.is_within() {
+            world.observer_mut().0.oracles_mut().bear_losses();
+        }
         set_clocks(scenario, &mut world);
         world
     }

@@ -27,15 +27,36 @@ pub(in super::super) struct Promise {
     pub(in super::super) log_view: ViewNumber,
 }
 
+/// One slot of the ring of prepares.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// The whole entry that is there.
+    held: Option<Held>,
+    /// The whole entry that should be there, where something else is: the disk was said to hold it, and nothing was written over
+    /// it since. Its replica may have acknowledged it, and must never deny it.
+    owed: Option<Held>,
+    /// What the replica has been told, by the disk, to be there: by a write that was done, or by a start that could read it.
+    believed: Option<Held>,
+}
+
+/// A copy of the superblock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Copy {
+    held: Option<Promise>,
+    believed: Option<Promise>,
+}
+
 /// One disk.
 #[derive(Debug, Default)]
 pub(in super::super) struct Disk {
     /// The ring of prepares, as far as it was ever written.
-    slots: Vec<Option<Held>>,
-    /// All operations from 1 to here are in their slots, and form a chain.
+    slots: Vec<Slot>,
+    /// All operations from 1 to here are believed to be in their slots, and form a chain.
     prefix: u64,
-    copies: Vec<Option<Promise>>,
+    copies: Vec<Copy>,
     promise: Promise,
+    /// Whether anything is believed that is not there.
+    is_deceived: bool,
 }
 
 impl Disk {
@@ -44,28 +65,72 @@ impl Disk {
         self.prefix = 0;
         self.copies.clear();
         self.promise = Promise::default();
+        self.is_deceived = false;
     }
 
-    /// The entry that is in the slot of `op`; it may be of another operation.
+    fn at(&self, op: OpNumber, slots: u32) -> Slot {
+        self.slots.get(slot_of(op, slots)).copied().unwrap_or_default()
+    }
+
+    /// The entry that is believed to be in the slot of `op`; it may be of another operation.
     pub(in super::super) fn slot(&self, op: OpNumber, slots: u32) -> Option<Held> {
-        self.slots.get(slot_of(op, slots)).copied().flatten()
+        self.at(op, slots).believed
     }
 
+    /// Whether the replica may believe the entry to be there.
     pub(in super::super) fn holds(&self, held: &Held, slots: u32) -> bool {
-        self.slot(held.op, slots).is_some_and(|slot| slot.checksum == held.checksum)
+        is_same(self.slot(held.op, slots), held)
     }
 
-    /// All operations from 1 to this one are here, a chain.
+    /// Whether the entry is really there, whole.
+    pub(in super::super) fn is_whole(&self, held: &Held, slots: u32) -> bool {
+        is_same(self.at(held.op, slots).held, held)
+    }
+
+    /// Whether the entry should be there, whole or not: the replica must not deny it.
+    pub(in super::super) fn owes(&self, held: &Held, slots: u32) -> bool {
+        let slot = self.at(held.op, slots);
+        is_same(slot.held, held) || is_same(slot.owed, held)
+    }
+
+    /// What is really there in the slot of `op`, if it is of that operation; and what should be, if something else is there.
+    pub(in super::super) fn whole_and_owed(
+        &self,
+        op: OpNumber,
+        slots: u32,
+    ) -> (Option<Held>, Option<Held>) {
+        let slot = self.at(op, slots);
+        let of_op = |held: &Held| held.op == op;
+        (slot.held.filter(of_op), slot.owed.filter(of_op))
+    }
+
+    /// How many entries should be there and are not.
+    pub(in super::super) fn owed_count(&self) -> usize {
+        if !self.is_deceived {
+            return 0;
+        }
+        self.slots.iter().filter(|slot| slot.owed.is_some()).count()
+    }
+
+    /// All operations from 1 to this one are here, a chain, as far as the replica can know.
     pub(in super::super) const fn prefix(&self) -> OpNumber {
         OpNumber::new(self.prefix)
     }
 
-    /// The newest promise that is whole on any copy.
+    /// The newest promise that is whole on any copy, as far as the replica can know.
     pub(in super::super) const fn promise(&self) -> Promise {
         self.promise
     }
 
-    /// The slot holds this now; answers what it held before. `root` is the checksum that the first operation follows.
+    fn slot_mut(&mut self, slot: usize) -> &mut Slot {
+        if slot >= self.slots.len() {
+            self.slots.resize(slot + 1, Slot::default());
+        }
+        &mut self.slots[slot]
+    }
+
+    /// This was written into the slot; answers what should have been there before. `root` is the checksum that the first operation
+    /// follows.
     pub(in super::super) fn put(
         &mut self,
         slot: usize,
@@ -73,18 +138,53 @@ impl Disk {
         root: Checksum,
         slots: u32,
     ) -> Option<Held> {
-        if slot >= self.slots.len() {
-            self.slots.resize(slot + 1, None);
+        let now = Slot { held, owed: None, believed: held };
+        let before = std::mem::replace(self.slot_mut(slot), now);
+        self.believe(before.believed, held, root, slots);
+        before.owed.or(before.held)
+    }
+
+    /// The slot holds this now, though nobody was told so: it was spoiled, or something was written there late.
+    /// Answers what was there.
+    pub(in super::super) fn spoil(
+        &mut self,
+        slot: usize,
+        held: Option<Held>,
+        is_late: bool,
+    ) -> Option<Held> {
+        self.is_deceived = true;
+        let slot = self.slot_mut(slot);
+        let should = slot.owed.or(slot.held);
+        slot.owed = should.filter(|should| held != Some(*should) && !is_late);
+        std::mem::replace(&mut slot.held, held)
+    }
+
+    /// The replica starts, and can know no more than what is there.
+    pub(in super::super) fn read_back(&mut self, root: Checksum, slots: u32) {
+        if !self.is_deceived {
+            return;
         }
-        let before = std::mem::replace(&mut self.slots[slot], held);
-        if before == held {
-            return before;
+        for slot in &mut self.slots {
+            slot.believed = slot.held;
         }
-        for changed in [before, held].into_iter().flatten() {
+        for copy in &mut self.copies {
+            copy.believed = copy.held;
+        }
+        self.prefix = 0;
+        self.advance(root, slots);
+        self.promise = self.newest_promise();
+        self.is_deceived = self.slots.iter().any(|slot| slot.owed.is_some());
+    }
+
+    /// What is believed of one slot has changed.
+    fn believe(&mut self, before: Option<Held>, now: Option<Held>, root: Checksum, slots: u32) {
+        if before == now {
+            return;
+        }
+        for changed in [before, now].into_iter().flatten() {
             self.prefix = self.prefix.min(changed.op.get().saturating_sub(1));
         }
         self.advance(root, slots);
-        before
     }
 
     fn advance(&mut self, root: Checksum, slots: u32) {
@@ -104,15 +204,34 @@ impl Disk {
         }
     }
 
-    /// A copy of the superblock holds this now; answers the promise before.
-    pub(in super::super) fn put_promise(&mut self, copy: usize, now: Option<Promise>) -> Promise {
+    fn copy_mut(&mut self, copy: usize) -> &mut Copy {
         if copy >= self.copies.len() {
-            self.copies.resize(copy + 1, None);
+            self.copies.resize(copy + 1, Copy::default());
         }
-        self.copies[copy] = now;
-        let newest = self.copies.iter().flatten().max_by_key(|promise| promise.sequence);
-        std::mem::replace(&mut self.promise, newest.copied().unwrap_or_default())
+        &mut self.copies[copy]
     }
+
+    /// This was written as a copy of the superblock; answers the promise before.
+    pub(in super::super) fn put_promise(&mut self, copy: usize, now: Option<Promise>) -> Promise {
+        *self.copy_mut(copy) = Copy { held: now, believed: now };
+        let newest = self.newest_promise();
+        std::mem::replace(&mut self.promise, newest)
+    }
+
+    /// A copy of the superblock holds this now, though nobody was told so.
+    pub(in super::super) fn spoil_promise(&mut self, copy: usize, now: Option<Promise>) {
+        self.is_deceived = true;
+        self.copy_mut(copy).held = now;
+    }
+
+    fn newest_promise(&self) -> Promise {
+        let believed = self.copies.iter().filter_map(|copy| copy.believed);
+        believed.max_by_key(|promise| promise.sequence).unwrap_or_default()
+    }
+}
+
+fn is_same(one: Option<Held>, other: &Held) -> bool {
+    one.is_some_and(|one| one.checksum == other.checksum)
 }
 
 fn slot_of(op: OpNumber, slots: u32) -> usize {
@@ -170,6 +289,32 @@ mod tests {
         // A prefix that ran over a hole would believe an acknowledgement that a crash takes back.
     }
 
+    /// An entry rots: its replica goes on believing in it until it starts again, and owes it until it is written again.
+    #[test]
+    fn what_is_spoiled_is_believed_until_a_start_and_owed_until_it_is_written() {
+        let root = Checksum::new(100);
+        let mut disk = Disk::default();
+        let (one, two) = (held(1, 101, 100), held(2, 102, 101));
+        disk.put(1, Some(one), root, SLOTS);
+        disk.put(2, Some(two), root, SLOTS);
+        disk.spoil(1, None, false);
+        assert!(disk.holds(&one, SLOTS) && !disk.is_whole(&one, SLOTS) && disk.owes(&one, SLOTS));
+        assert_eq!(disk.prefix().get(), 2);
+        disk.read_back(root, SLOTS);
+        assert!(!disk.holds(&one, SLOTS) && disk.owes(&one, SLOTS));
+        assert_eq!((disk.prefix().get(), disk.owed_count()), (0, 1));
+        assert_eq!(disk.put(1, Some(one), root, SLOTS), Some(one));
+        assert_eq!((disk.prefix().get(), disk.owed_count()), (2, 0));
+        // A write over it is lost: the old entry is still there, and the new one is owed.
+        let other = held(2, 202, 101);
+        assert_eq!(disk.put(2, Some(other), root, SLOTS), Some(two));
+        disk.spoil(2, Some(two), false);
+        assert!(
+            disk.holds(&other, SLOTS) && disk.owes(&other, SLOTS) && disk.is_whole(&two, SLOTS)
+        );
+        // An oracle that took the disk's word would not see that an acknowledged entry has one copy less.
+    }
+
     #[test]
     fn the_promise_is_the_newest_whole_copy() {
         let promise = |sequence, view| {
@@ -179,6 +324,10 @@ mod tests {
         disk.put_promise(0, promise(1, 4));
         assert_eq!(disk.put_promise(1, promise(2, 5)).view.get(), 4);
         assert_eq!(disk.promise().view.get(), 5);
+        disk.spoil_promise(1, None);
+        assert_eq!(disk.promise().view.get(), 5, "nobody knows");
+        disk.read_back(Checksum::new(100), SLOTS);
+        assert_eq!(disk.promise().view.get(), 4);
         disk.put_promise(1, None);
         assert_eq!(disk.promise().view.get(), 4);
         disk.put_promise(0, None);

@@ -32,6 +32,10 @@ pub(super) struct Facts {
     pub(super) clients: Clients,
     /// What was promised for views that have not begun.
     pub(super) promised: Vec<Promised>,
+    /// The logs that views have begun with.
+    pub(super) begun: Vec<Begun>,
+    /// Whether more may be spoiled than any protocol can bring back.
+    pub(super) is_beyond_budget: bool,
 }
 
 /// A log that a replica has promised to a view.
@@ -45,12 +49,33 @@ pub(super) struct Promised {
     pub(super) head: Checksum,
 }
 
+/// An entry that a replica has acknowledged, and so all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Acknowledged {
+    pub(super) view: ViewNumber,
+    pub(super) op: OpNumber,
+    pub(super) checksum: Checksum,
+}
+
+/// The log that a view has begun with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    pub(super) view: ViewNumber,
+    pub(super) op: OpNumber,
+    /// The checksum of the entry at `op`; zero for an empty log.
+    pub(super) head: Checksum,
+}
+
 /// All that is known of one replica.
 #[derive(Debug, Default)]
 pub(super) struct ReplicaFacts {
     pub(super) disk: Disk,
     /// How many operations this incarnation has applied to its service.
     pub(super) applied: usize,
+    /// The newest view that it has promised to join, in any incarnation.
+    pub(super) promised: ViewNumber,
+    /// The last entry that it has acknowledged in the newest view, in any incarnation.
+    pub(super) acknowledged: Option<Acknowledged>,
     /// Whether its process runs.
     pub(super) is_up: bool,
     /// When this incarnation was booted.
@@ -72,6 +97,8 @@ impl Facts {
             replicas: Vec::new(),
             clients: Clients::default(),
             promised: Vec::new(),
+            begun: Vec::new(),
+            is_beyond_budget: false,
         };
         facts.reset(configuration);
         facts
@@ -86,6 +113,8 @@ impl Facts {
         self.log.reset(configuration);
         self.clients.reset();
         self.promised.clear();
+        self.begun.clear();
+        self.is_beyond_budget = false;
         self.replicas.resize_with(usize::from(configuration.replica_count), Default::default);
         for replica in &mut self.replicas {
             replica.disk.reset();
@@ -105,8 +134,19 @@ impl Facts {
     }
 
     /// A view has begun: what was promised to it, and to those before it, has served.
-    pub(super) fn see_begun(&mut self, view: ViewNumber) {
-        self.promised.retain(|promised| promised.view > view);
+    pub(super) fn see_begun(&mut self, begun: Begun) {
+        self.promised.retain(|promised| promised.view > begun.view);
+        self.begun.push(begun);
+    }
+
+    /// Whether a view after that of the acknowledgement, `view` at the latest, has begun with a log that lacks what was acknowledged.
+    pub(super) fn is_overruled(&self, acknowledged: &Acknowledged, view: ViewNumber) -> bool {
+        let Acknowledged { op, checksum, .. } = *acknowledged;
+        let lacks = |begun: &Begun| {
+            begun.op < op || self.log.ancestor(begun.op, begun.head, op) != Some(checksum)
+        };
+        let later = |begun: &&Begun| begun.view > acknowledged.view && begun.view <= view;
+        self.begun.iter().filter(later).any(lacks)
     }
 
     pub(super) fn replica(&self, replica: ReplicaIndex) -> &ReplicaFacts {
@@ -125,23 +165,34 @@ impl Facts {
     /// On how many disks the entry is, whole.
     pub(super) fn holders(&self, held: &Held) -> u8 {
         let slots = self.configuration.slots;
-        let count = self.replicas.iter().filter(|replica| replica.disk.holds(held, slots)).count();
+        self.count(|disk| disk.is_whole(held, slots))
+    }
+
+    /// On how many disks the entry is or should be: whole, or spoiled since it was written there.
+    pub(super) fn owers(&self, held: &Held) -> u8 {
+        let slots = self.configuration.slots;
+        self.count(|disk| disk.owes(held, slots))
+    }
+
+    fn count(&self, is_counted: impl Fn(&Disk) -> bool) -> u8 {
+        let count = self.replicas.iter().filter(|replica| is_counted(&replica.disk)).count();
         u8::try_from(count).expect("at most seven replicas")
     }
 
     /// The disks that the entry is on, for a person.
     pub(super) fn holders_text(&self, held: &Held) -> String {
         let slots = self.configuration.slots;
-        let names: Vec<String> = self
-            .configuration
-            .replicas()
-            .filter(|replica| self.replica(*replica).disk.holds(held, slots))
-            .map(|replica| replica.to_string())
-            .collect();
+        let named = |replica: ReplicaIndex| {
+            let disk = &self.replica(replica).disk;
+            let is_whole = disk.is_whole(held, slots);
+            let spoiled = if is_whole { "" } else { " (spoiled)" };
+            disk.owes(held, slots).then(|| format!("{replica}{spoiled}"))
+        };
+        let names: Vec<String> = self.configuration.replicas().filter_map(named).collect();
         if names.is_empty() { "no disk".to_owned() } else { names.join(" ") }
     }
 
-    /// The checksum of the entry that the disk of `replica` holds at `op`.
+    /// The entry that the disk of `replica` holds at `op`, as far as the replica can know.
     pub(super) fn on_disk(&self, replica: ReplicaIndex, op: OpNumber) -> Option<Held> {
         let held = self.replica(replica).disk.slot(op, self.configuration.slots)?;
         (held.op == op).then_some(held)

@@ -2,6 +2,7 @@
 
 use vsr_core::header::HEADER_SIZE;
 use vsr_core::io::Zone;
+use vsr_core::number::ReplicaIndex;
 use vsr_core::state_machine::StateMachine;
 use vsr_core::superblock::Superblock;
 
@@ -9,7 +10,7 @@ use super::super::exposure::Moment;
 use super::super::facts::{Held, entry_in, promise_in};
 use super::super::{acked_durable, bounds, view_monotone};
 use super::{DiskBytes, Oracles};
-use crate::engine::disk::Resolution;
+use crate::engine::disk::{MishapKind, Resolution};
 use crate::engine::time::Time;
 
 impl<S: StateMachine> Oracles<S> {
@@ -36,6 +37,65 @@ impl<S: StateMachine> Oracles<S> {
             Zone::Superblock if !is_whole => self.exposure.count(Moment::TornSuperblock),
             Zone::Prepares | Zone::Superblock | Zone::Headers => {}
         }
+    }
+
+    /// Something has gone wrong on the disk of a replica. What it shows then is told next, by [`Self::record_shows`].
+    pub fn mishap(&mut self, now: Time, kind: MishapKind) {
+        self.facts.now = now;
+        let moment = match kind {
+            MishapKind::Flipped | MishapKind::Garbled | MishapKind::Unreadable => {
+                Moment::SectorSpoiled
+            }
+            MishapKind::WriteLost | MishapKind::WriteMisdirected => Moment::LyingWrite,
+            MishapKind::Overwritten => return,
+            MishapKind::WriteLate => Moment::WriteLate,
+            MishapKind::WriteFailed => Moment::WriteFailed,
+            MishapKind::ReadFailed => Moment::ReadFailed,
+            MishapKind::ReadMisdirected => Moment::ReadMisdirected,
+            MishapKind::Wiped => Moment::DiskWiped,
+        };
+        self.exposure.count(moment);
+    }
+
+    /// After a mishap this is what the disk holds at a [`Self::record`]; nobody was told so. Nothing at all, where it cannot be read.
+    pub fn record_shows(&mut self, now: Time, found: &DiskBytes<'_>, kind: MishapKind) {
+        self.facts.now = now;
+        let index = found.offset / self.record_size(found.zone);
+        let index = usize::try_from(index).expect("records fit in memory");
+        match found.zone {
+            Zone::Headers => {}
+            Zone::Superblock => {
+                let promise = promise_in(found.bytes);
+                if promise.is_none() {
+                    self.exposure.count(Moment::SuperblockSpoiled);
+                }
+                self.facts.replica_mut(found.replica).disk.spoil_promise(index, promise);
+            }
+            Zone::Prepares => self.slot_shows(found, index, kind),
+        }
+    }
+
+    fn slot_shows(&mut self, found: &DiskBytes<'_>, slot: usize, kind: MishapKind) {
+        let slots = u64::from(self.facts.configuration.slots);
+        // An entry that was meant for another slot is nothing here.
+        let belongs = |held: &Held| held.op.get() % slots == slot as u64;
+        let held = entry_in(found.bytes).as_ref().map(Held::of).filter(belongs);
+        let disk = &mut self.facts.replica_mut(found.replica).disk;
+        let before = disk.spoil(slot, held, kind == MishapKind::WriteLate);
+        let Some(lost) = before.filter(|before| held != Some(*before)) else { return };
+        if self.matters(found.replica, &lost) {
+            self.exposure.count(Moment::AcknowledgedSpoiled);
+        }
+        let violation = acked_durable::check(&self.facts, found.replica, &lost, "spoiled");
+        self.found(violation);
+    }
+
+    /// Whether the entry is one that the replica has acknowledged, or that was committed.
+    fn matters(&self, replica: ReplicaIndex, held: &Held) -> bool {
+        let committed = self.facts.log.place(held.op).and_then(|place| place.committed);
+        let is_committed = committed.is_some_and(|committed| committed.checksum == held.checksum);
+        is_committed
+            || self.facts.replica(replica).acknowledged.is_some_and(|ack| ack.op >= held.op)
     }
 
     pub(super) fn record_size(&self, zone: Zone) -> u64 {
@@ -79,7 +139,11 @@ impl<S: StateMachine> Oracles<S> {
         let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
         let slot = usize::try_from(slot).expect("slots fit in memory");
         let disk = &mut self.facts.replica_mut(found.replica).disk;
+        let owed_before = disk.owed_count();
         let lost = disk.put(slot, held, root, slots).filter(|before| held != Some(*before));
+        if lost.is_none() && disk.owed_count() < owed_before {
+            self.exposure.count(Moment::SpoiledRepaired);
+        }
         if let Some(lost) = lost {
             self.exposure.count(Moment::EntryReplaced);
             let violation = acked_durable::check(&self.facts, found.replica, &lost, place);

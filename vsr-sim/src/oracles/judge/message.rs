@@ -8,9 +8,10 @@ use vsr_core::state_machine::StateMachine;
 
 use super::super::agreement::Claim;
 use super::super::exposure::Moment;
-use super::super::facts::{Held, How, Promised};
+use super::super::facts::{Acknowledged, Begun, Held, How, Promised};
 use super::super::{
-    ack_truthful, bounds, log_choice, one_log_per_view, view_monotone, view_quorum, view_survival,
+    ack_truthful, bounds, log_choice, nack_truthful, one_log_per_view, promise_kept, view_monotone,
+    view_quorum, view_survival,
 };
 use super::{Delivery, Oracles};
 use crate::engine::time::Time;
@@ -71,6 +72,9 @@ impl<S: StateMachine> Oracles<S> {
         if !is_normal {
             return;
         }
+        let violation = promise_kept::check(&self.facts, from, view, place);
+        self.found(violation);
+        let known = self.facts.replica_mut(from);
         let is_news = known.normal_view != Some(view);
         known.normal_view = Some(view);
         // An acknowledgement has an oracle of its own.
@@ -151,6 +155,9 @@ impl<S: StateMachine> Oracles<S> {
         }
         let violation = ack_truthful::check_ack(&self.facts, from, view, ack);
         self.found(violation);
+        let PrepareOk { op, checksum } = *ack;
+        let known = self.facts.replica_mut(from);
+        known.acknowledged = known.acknowledged.max(Some(Acknowledged { view, op, checksum }));
         self.in_log(from, view, ack.op, ack.checksum, "PrepareOk");
         let header = self.facts.log.place(ack.op).and_then(|place| place.header(ack.checksum));
         if header.is_some_and(|header| header.view < view) {
@@ -168,7 +175,8 @@ impl<S: StateMachine> Oracles<S> {
             let violation = view_quorum::check(&self.facts, from, view, "StartView")
                 .or_else(|| log_choice::check(&self.facts, from, view, start));
             self.found(violation);
-            self.facts.see_begun(view);
+            let head = start.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
+            self.facts.see_begun(Begun { view, op: start.op, head });
         }
         self.headers_in_log(from, view, &start.headers, "StartView");
         self.facts.log.see_head(view, start.op, self.facts.now);
@@ -217,6 +225,10 @@ impl<S: StateMachine> Oracles<S> {
             bounds::check_headers(facts, from, promise.op, &promise.headers, "DoViewChange")
                 .or_else(|| ack_truthful::check_promise(facts, from, view, promise));
         self.found(violation);
+        let violation = nack_truthful::check(&self.facts, from, view, promise);
+        self.found(violation);
+        let known = self.facts.replica_mut(from);
+        known.promised = known.promised.max(view);
         self.headers_in_log(from, promise.log_view, &promise.headers, "DoViewChange");
         let head = promise.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
         let DoViewChange { log_view, op, .. } = *promise;

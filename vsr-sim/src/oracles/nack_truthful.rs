@@ -1,0 +1,115 @@
+//! I18: a replica never denies what it has acknowledged, whatever has become of its disk.
+//!
+//! A promise speaks of all that its sender may have acknowledged in the view of its log: what the promise leaves out, or gives
+//! another entry for, is denied. Who decides by such a denial cuts off what a client may have an answer for. Only the log of a later
+//! view allows it: what that lacks was never committed, and has been cut off.
+
+use vsr_core::message::DoViewChange;
+use vsr_core::number::{ReplicaIndex, ViewNumber};
+
+use super::facts::Facts;
+use super::violation::{Property, Violation};
+
+/// `replica` promises this log to `view`.
+pub(super) fn check(
+    facts: &Facts,
+    replica: ReplicaIndex,
+    view: ViewNumber,
+    promised: &DoViewChange,
+) -> Option<Violation> {
+    let acknowledged = facts.replica(replica).acknowledged?;
+    let named = promised.headers.iter().find(|header| header.op == acknowledged.op);
+    let is_other = named.is_some_and(|header| header.checksum != acknowledged.checksum);
+    let what = if promised.log_view < acknowledged.view {
+        format!("its log is that of {}", promised.log_view)
+    } else if promised.log_view > acknowledged.view {
+        // The log of a later view has been brought here since.
+        return None;
+    } else if promised.op < acknowledged.op {
+        format!("its log ends at {}", promised.op)
+    } else if is_other {
+        "its log holds another entry there".to_owned()
+    } else {
+        return None;
+    };
+    if facts.is_overruled(&acknowledged, view) {
+        return None;
+    }
+    let message = format!(
+        "{replica} acknowledged {} in {}, checksum {}\nit promises a log to {view} that lacks it: {what}",
+        acknowledged.op, acknowledged.view, acknowledged.checksum,
+    );
+    Some(facts.violation(Property::NackTruthful, "DoViewChange", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::oracles::forge::Forge;
+    use crate::oracles::violation::Property;
+
+    /// r1 has acknowledged an operation; its disk loses it, it starts again, and says that its log ends before it.
+    #[test]
+    fn a_promise_that_ends_before_what_was_acknowledged_is_told_though_the_disk_lacks_it() {
+        let mut forge = Forge::of(3);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        forge.spoil(1, &entry);
+        forge.restart(1);
+        forge.promise(1, 1, 0);
+        forge.do_view_change(1, 1, 0, &[&first, &entry]);
+        assert_eq!(forge.fired(), [Property::AckTruthful], "it does not have it, and says so");
+
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        forge.ack(1, 0, &entry);
+        forge.spoil(1, &entry);
+        forge.restart(1);
+        forge.promise(1, 1, 0);
+        forge.do_view_change(1, 1, 0, &[&first]);
+        assert_eq!(forge.fired(), [Property::NackTruthful]);
+        // Two such denials are a quorum that cuts off what a client has an answer for.
+    }
+
+    /// r1 acknowledges an entry of view 0 that view 1 begins without, cuts it off, and is gone before it has the log of view 1.
+    #[test]
+    fn what_a_later_view_has_overruled_may_be_denied() {
+        let mut forge = Forge::of(5);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.store(4, &entry);
+        forge.ack(4, 0, &entry);
+        for replica in [1, 2, 3] {
+            forge.promise(replica, 1, 0);
+            forge.do_view_change(replica, 1, 0, &[&first]);
+        }
+        forge.promise(1, 1, 1);
+        forge.start_view(1, 1, &[&first], 1);
+        forge.promise(4, 1, 0);
+        forge.do_view_change(4, 1, 0, &[&first]);
+        assert_eq!(forge.fired(), []);
+    }
+
+    #[test]
+    fn a_promise_of_a_later_log_owes_nothing_to_an_older_view() {
+        let mut forge = Forge::of(3);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.store(1, &entry);
+        forge.ack(1, 0, &entry);
+        // The log of view 2 does not have it; r1 has brought that log here.
+        forge.promise(1, 2, 2);
+        forge.promise(1, 3, 2);
+        forge.do_view_change(1, 3, 2, &[&first]);
+        assert!(!forge.fired().contains(&Property::NackTruthful), "{:?}", forge.fired());
+        forge.do_view_change(1, 3, 0, &[&first]);
+        assert!(forge.fired().contains(&Property::NackTruthful), "an older log is a denial");
+    }
+}
