@@ -25,6 +25,8 @@ pub enum Budget {
     /// Whatever the steps say: whoever wrote them has kept the budget.
     #[default]
     ByHand,
+    /// Nothing: disks may be slow and fail, but what they hold is what was written there.
+    Nothing,
     /// The logs of the same few replicas.
     Minority,
     /// Some copies of each operation, of one here and of another there.
@@ -54,6 +56,7 @@ pub fn mark(disk: &mut Disk, budget: Budget, configuration: &Configuration, seed
     let scribe = Scribe { configuration, keyed: Keyed::new(seed, "budget"), disk };
     match budget {
         Budget::ByHand => {}
+        Budget::Nothing => scribe.disk.limit(),
         Budget::Minority | Budget::Scattered | Budget::Wiped => scribe.mark_within(budget),
         Budget::Beyond => scribe.mark_all(),
     }

@@ -230,6 +230,12 @@ impl Injector {
         self.on.len()
     }
 
+    /// Whether a fault that is on keeps the node down.
+    #[must_use]
+    pub fn is_kept_down(&self, node: NodeIndex) -> bool {
+        self.on.iter().any(|(_, undo)| matches!(undo, Undo::Down(down) if down.contains(node)))
+    }
+
     /// Does `fault` at this moment. Gives the number by which [`Self::end`] takes it back, and to whom it was done.
     ///
     /// # Errors

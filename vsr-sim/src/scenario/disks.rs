@@ -27,7 +27,8 @@ impl<T: Listener> Run<'_, T> {
                 Halt::LogFull => return Err(Ended::Budget(format!("the log of r{name} is full"))),
                 Halt::DiskFailed if failed.contains(node) => {
                     self.world.crash(node);
-                    self.world.restart(node);
+                    let patience = self.scenario.cluster.timeouts.suspect_primary;
+                    self.hosted.push((self.world.now().plus(patience), node));
                     true
                 }
                 Halt::WrongDisk if wiped.contains(node) => true,
@@ -39,7 +40,23 @@ impl<T: Listener> Run<'_, T> {
                 return self.broken(FindingKind::Safety, "halt", words);
             }
         }
+        self.restart_hosted();
         Ok(())
+    }
+
+    /// Starts again whoever halted some time ago, unless a fault has done so, or keeps it down.
+    fn restart_hosted(&mut self) {
+        let now = self.world.now();
+        let mut due: Vec<NodeIndex> = Vec::new();
+        self.hosted.retain(|(time, node)| {
+            if *time <= now {
+                due.push(*node);
+            }
+            *time > now
+        });
+        for node in due.into_iter().filter(|node| !self.injector.is_kept_down(*node)) {
+            self.world.restart(node);
+        }
     }
 
     /// The replicas that must make progress: the first ones in `order` of a quorum at least, and of as many more as it takes for the

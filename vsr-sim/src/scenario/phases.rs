@@ -55,6 +55,8 @@ pub(super) struct Run<'a, T: Listener> {
     pub(super) requests: Vec<Vec<Arc<[u8]>>>,
     pub(super) conductor: Conductor,
     pub(super) injector: Injector,
+    /// Whoever halted because of its disk, and when its host starts it again.
+    pub(super) hosted: Vec<(Time, NodeIndex)>,
     /// By step: the fault that is on because of it.
     pub(super) on: Vec<Option<FaultId>>,
     /// By step: what has become of it.
@@ -83,6 +85,7 @@ impl<'a, T: Listener> Run<'a, T> {
             requests: vec![Vec::new(); usize::from(cluster.clients)],
             conductor,
             injector: Injector::new(limits_of(scenario)),
+            hosted: Vec::new(),
             on: vec![None; scenario.steps.len()],
             fates: vec![StepFate::Waiting; scenario.steps.len()],
             faults: FaultCounts::default(),

@@ -144,18 +144,12 @@ impl Disk {
         before.owed.or(before.held)
     }
 
-    /// The slot holds this now, though nobody was told so: it was spoiled, or something was written there late.
-    /// Answers what was there.
-    pub(in super::super) fn spoil(
-        &mut self,
-        slot: usize,
-        held: Option<Held>,
-        is_late: bool,
-    ) -> Option<Held> {
+    /// The slot was spoiled, and holds this now, though nobody was told so. Answers what was there.
+    pub(in super::super) fn spoil(&mut self, slot: usize, held: Option<Held>) -> Option<Held> {
         self.is_deceived = true;
         let slot = self.slot_mut(slot);
         let should = slot.owed.or(slot.held);
-        slot.owed = should.filter(|should| held != Some(*should) && !is_late);
+        slot.owed = should.filter(|should| held != Some(*should));
         std::mem::replace(&mut slot.held, held)
     }
 
@@ -297,7 +291,7 @@ mod tests {
         let (one, two) = (held(1, 101, 100), held(2, 102, 101));
         disk.put(1, Some(one), root, SLOTS);
         disk.put(2, Some(two), root, SLOTS);
-        disk.spoil(1, None, false);
+        disk.spoil(1, None);
         assert!(disk.holds(&one, SLOTS) && !disk.is_whole(&one, SLOTS) && disk.owes(&one, SLOTS));
         assert_eq!(disk.prefix().get(), 2);
         disk.read_back(root, SLOTS);
@@ -308,7 +302,7 @@ mod tests {
         // A write over it is lost: the old entry is still there, and the new one is owed.
         let other = held(2, 202, 101);
         assert_eq!(disk.put(2, Some(other), root, SLOTS), Some(two));
-        disk.spoil(2, Some(two), false);
+        disk.spoil(2, Some(two));
         assert!(
             disk.holds(&other, SLOTS) && disk.owes(&other, SLOTS) && disk.is_whole(&two, SLOTS)
         );

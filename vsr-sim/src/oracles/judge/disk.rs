@@ -1,6 +1,6 @@
 //! What is on the disks.
 
-use vsr_core::header::HEADER_SIZE;
+use vsr_core::header::{HEADER_SIZE, Header};
 use vsr_core::io::Zone;
 use vsr_core::number::ReplicaIndex;
 use vsr_core::state_machine::StateMachine;
@@ -69,19 +69,36 @@ impl<S: StateMachine> Oracles<S> {
                 if promise.is_none() {
                     self.exposure.count(Moment::SuperblockSpoiled);
                 }
-                self.facts.replica_mut(found.replica).disk.spoil_promise(index, promise);
+                let disk = &mut self.facts.replica_mut(found.replica).disk;
+                if kind == MishapKind::WriteLate {
+                    disk.put_promise(index, promise);
+                } else {
+                    disk.spoil_promise(index, promise);
+                }
             }
             Zone::Prepares => self.slot_shows(found, index, kind),
         }
     }
 
     fn slot_shows(&mut self, found: &DiskBytes<'_>, slot: usize, kind: MishapKind) {
-        let slots = u64::from(self.facts.configuration.slots);
+        let slot_count = u64::from(self.facts.configuration.slots);
         // An entry that was meant for another slot is nothing here.
-        let belongs = |held: &Held| held.op.get() % slots == slot as u64;
-        let held = entry_in(found.bytes).as_ref().map(Held::of).filter(belongs);
+        let belongs = |header: &Header| {
+            header.op.get() % slot_count == slot as u64 && self.facts.log.has_room(header.op)
+        };
+        let header = entry_in(found.bytes).filter(belongs);
+        let held = header.as_ref().map(Held::of);
+        if let Some(header) = &header {
+            self.facts.log.see(header);
+        }
+        let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
         let disk = &mut self.facts.replica_mut(found.replica).disk;
-        let before = disk.spoil(slot, held, kind == MishapKind::WriteLate);
+        // What comes late may come just in time to be read back, and is written over nothing that anybody still relies on.
+        let before = if kind == MishapKind::WriteLate {
+            disk.put(slot, held, root, slots)
+        } else {
+            disk.spoil(slot, held)
+        };
         let Some(lost) = before.filter(|before| held != Some(*before)) else { return };
         if self.matters(found.replica, &lost) {
             self.exposure.count(Moment::AcknowledgedSpoiled);
