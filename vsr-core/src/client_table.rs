@@ -6,14 +6,18 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::checksum::Checksum;
 use crate::number::{ClientId, OpNumber, RequestNumber, Session};
 
+/// Sessions, by the number of the client.
+pub type Sessions = BTreeMap<ClientId, SessionRecord>;
+
 /// The sessions of all clients, at most [`crate::configuration::Configuration::clients_max`] of them.
 #[derive(Debug)]
 pub struct ClientTable {
-    sessions: BTreeMap<ClientId, SessionRecord>,
+    sessions: Sessions,
     clients_max: usize,
 }
 
@@ -56,6 +60,64 @@ impl ClientTable {
         evicted
     }
 
+    /// How many sessions there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.sessions.len()).expect("at most as many as are configured")
+    }
+
+    /// Whether there is no session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Appends the bytes of all sessions, by the number of the client: equal tables give equal bytes.
+    ///
+    /// Each is, little-endian and in bytes: client 16, session 8, request 8, checksum of the request 16, op 8, checksum of the reply
+    /// 16, size of the result 4, and the result.
+    ///
+    /// # Panics
+    ///
+    /// When a result has 4 GiB or more.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        for (client, record) in &self.sessions {
+            bytes.extend_from_slice(&client.get().to_le_bytes());
+            bytes.extend_from_slice(&record.session.get().to_le_bytes());
+            bytes.extend_from_slice(&record.request.get().to_le_bytes());
+            bytes.extend_from_slice(&record.request_checksum.get().to_le_bytes());
+            bytes.extend_from_slice(&record.op.get().to_le_bytes());
+            bytes.extend_from_slice(&record.reply_checksum.get().to_le_bytes());
+            let size = u32::try_from(record.result.len()).expect("a result is smaller than 4 GiB");
+            bytes.extend_from_slice(&size.to_le_bytes());
+            bytes.extend_from_slice(&record.result);
+        }
+    }
+
+    /// Takes `count` sessions off the beginning of `bytes`; `None` unless they are there, each after the one before.
+    #[must_use]
+    pub fn decode(count: u32, bytes: &mut &[u8]) -> Option<Sessions> {
+        let mut sessions = Sessions::new();
+        for _ in 0..count {
+            let (client, record) = decode_session(bytes)?;
+            if sessions.last_key_value().is_some_and(|(last, _)| *last >= client) {
+                return None;
+            }
+            sessions.insert(client, record);
+        }
+        Some(sessions)
+    }
+
+    /// Holds these sessions from now on, and no others.
+    ///
+    /// # Panics
+    ///
+    /// When there are more than are configured: no replica of this cluster can have had them.
+    pub fn replace(&mut self, sessions: Sessions) {
+        assert!(sessions.len() <= self.clients_max);
+        self.sessions = sessions;
+    }
+
     /// Evicts the session with the smallest number: sessions are op-numbers, so every replica picks the same.
     fn make_room(&mut self) -> Option<Session> {
         if self.sessions.len() < self.clients_max {
@@ -66,6 +128,24 @@ impl ClientTable {
         self.sessions.remove(&client);
         Some(session)
     }
+}
+
+fn decode_session(bytes: &mut &[u8]) -> Option<(ClientId, SessionRecord)> {
+    let (fixed, rest) = bytes.split_at_checked(76)?;
+    let wide = |at: usize| Some(u128::from_le_bytes(fixed.get(at..at + 16)?.try_into().ok()?));
+    let long = |at: usize| Some(u64::from_le_bytes(fixed.get(at..at + 8)?.try_into().ok()?));
+    let size = u32::from_le_bytes(fixed[72..].try_into().ok()?);
+    let (result, rest) = rest.split_at_checked(usize::try_from(size).ok()?)?;
+    *bytes = rest;
+    let record = SessionRecord {
+        session: Session::new(long(16)?),
+        request: RequestNumber::new(long(24)?),
+        request_checksum: Checksum::new(wide(32)?),
+        op: OpNumber::new(long(48)?),
+        reply_checksum: Checksum::new(wide(56)?),
+        result: result.into(),
+    };
+    Some((ClientId::new(wide(0)?), record))
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use core::fmt;
 
+use crate::checkpoint::CHUNK_SIZE;
 use crate::header::HEADER_SIZE;
-use crate::number::{ClusterId, REPLICA_COUNT_MAX, ReplicaIndex, ViewNumber};
+use crate::number::{ClusterId, OpNumber, REPLICA_COUNT_MAX, ReplicaIndex, ViewNumber};
 use crate::quorum::Quorums;
 use crate::time::Duration;
 
@@ -12,6 +13,12 @@ pub const SECTOR_SIZE: u64 = 4096;
 
 /// The most operations that may be prepared and not yet committed, in any configuration.
 pub const PIPELINE_MAX: u32 = 64;
+
+/// The least that [`Configuration::snapshot_size_max`] may be.
+pub const SNAPSHOT_SIZE_LEAST: u32 = 4096;
+
+/// The most that [`Configuration::snapshot_size_max`] may be: 2 GiB.
+pub const SNAPSHOT_SIZE_MOST: u32 = 1 << 31;
 
 /// The parameters of a cluster, the same at every replica and for the whole life of its disks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +29,15 @@ pub struct Configuration {
     pub replica_count: u8,
     /// The most operations that may be prepared and not yet committed: 1 to [`PIPELINE_MAX`].
     pub pipeline_max: u32,
-    /// Operations that the write-ahead log has room for: at least twice the pipeline.
+    /// Operations that the write-ahead log has room for: at least two intervals of checkpoints and two pipelines.
+    ///
+    /// One interval would do to go on at all: a log that is committed to its end has a checkpoint less than that behind it. The other
+    /// one is filled while a checkpoint is being written, and the pipelines are what promises tell of.
     pub slots: u32,
+    /// A checkpoint is taken after every operation whose number is a multiple of this.
+    pub checkpoint_interval: u32,
+    /// The most bytes that a checkpoint may have: the state of the service, and the client table with its replies.
+    pub snapshot_size_max: u32,
     /// The most bytes that the body of an operation may have.
     pub body_size_max: u32,
     /// The most sessions that are kept: when one more registers, the oldest is evicted.
@@ -87,8 +101,17 @@ pub enum ConfigurationError {
     ReplicaCount(u8),
     /// The pipeline is 0 or above the maximum.
     Pipeline(u32),
-    /// The log has no room for two pipelines, or is not a power of two.
-    Slots(u32),
+    /// The log has no room for two intervals and two pipelines, or is not a power of two.
+    Slots {
+        /// How many there are.
+        slots: u32,
+        /// How many are needed.
+        least: u64,
+    },
+    /// No checkpoint would ever be taken.
+    ZeroInterval,
+    /// A checkpoint has more pieces than can be named, or no room for its own head.
+    SnapshotSize(u32),
     /// No client could ever register, or the table would not be bounded sensibly.
     Clients(u32),
     /// A timeout of no time at all.
@@ -104,9 +127,16 @@ impl fmt::Display for ConfigurationError {
             Self::Pipeline(depth) => {
                 write!(formatter, "a pipeline of {depth}: it holds 1 to {PIPELINE_MAX} operations")
             }
-            Self::Slots(slots) => write!(
+            Self::Slots { slots, least } => write!(
                 formatter,
-                "{slots} slots: a log has a power of two of them, at least twice the pipeline"
+                "{slots} slots: a log has a power of two of them, and at least {least}: two pipelines and two intervals of checkpoints"
+            ),
+            Self::ZeroInterval => {
+                write!(formatter, "a checkpoint every 0 operations is never taken")
+            }
+            Self::SnapshotSize(size) => write!(
+                formatter,
+                "checkpoints of {size} bytes at most: they have {SNAPSHOT_SIZE_LEAST} to {SNAPSHOT_SIZE_MOST}"
             ),
             Self::Clients(count) => write!(formatter, "{count} sessions: at least one is kept"),
             Self::ZeroTimeout => write!(formatter, "a timeout of zero never lets anything happen"),
@@ -125,6 +155,8 @@ impl Configuration {
             replica_count,
             pipeline_max: 8,
             slots: 1024,
+            checkpoint_interval: 256,
+            snapshot_size_max: 64 << 20,
             body_size_max: 8192 - 256,
             clients_max: 64,
             queue_max: 64,
@@ -144,8 +176,15 @@ impl Configuration {
         if self.pipeline_max == 0 || self.pipeline_max > PIPELINE_MAX {
             return Err(ConfigurationError::Pipeline(self.pipeline_max));
         }
-        if !self.slots.is_power_of_two() || self.slots < 2 * self.pipeline_max {
-            return Err(ConfigurationError::Slots(self.slots));
+        if self.checkpoint_interval == 0 {
+            return Err(ConfigurationError::ZeroInterval);
+        }
+        let least = self.slots_least();
+        if !self.slots.is_power_of_two() || u64::from(self.slots) < least {
+            return Err(ConfigurationError::Slots { slots: self.slots, least });
+        }
+        if !(SNAPSHOT_SIZE_LEAST..=SNAPSHOT_SIZE_MOST).contains(&self.snapshot_size_max) {
+            return Err(ConfigurationError::SnapshotSize(self.snapshot_size_max));
         }
         if self.clients_max == 0 {
             return Err(ConfigurationError::Clients(self.clients_max));
@@ -154,6 +193,18 @@ impl Configuration {
             return Err(ConfigurationError::ZeroTimeout);
         }
         Ok(())
+    }
+
+    /// The fewest slots that a log may have.
+    #[must_use]
+    pub fn slots_least(&self) -> u64 {
+        2 * (u64::from(self.checkpoint_interval) + u64::from(self.pipeline_max))
+    }
+
+    /// Whether a checkpoint is taken after `op`.
+    #[must_use]
+    pub fn is_checkpoint(&self, op: OpNumber) -> bool {
+        op > OpNumber::ZERO && op.get().is_multiple_of(u64::from(self.checkpoint_interval))
     }
 
     /// The quorum sizes.
@@ -172,6 +223,12 @@ impl Configuration {
     pub fn primary(&self, view: ViewNumber) -> ReplicaIndex {
         let index = view.get() % u64::from(self.replica_count);
         ReplicaIndex::new(u8::try_from(index).expect("a remainder of a number that fits"))
+    }
+
+    /// Bytes that one of the two areas for checkpoints takes: whole chunks.
+    #[must_use]
+    pub fn snapshot_area_size(&self) -> u64 {
+        u64::from(self.snapshot_size_max).next_multiple_of(CHUNK_SIZE.into())
     }
 
     /// Bytes that one entry takes in the ring of prepares: whole sectors.

@@ -96,6 +96,8 @@ pub enum Zone {
     Headers,
     /// The ring of prepares of the write-ahead log.
     Prepares,
+    /// Two areas for checkpoints, used in turn.
+    Snapshots,
 }
 
 /// A read or write that did not happen as asked.
@@ -181,6 +183,21 @@ pub enum Event {
         /// The head of the log.
         op: OpNumber,
     },
+    /// A checkpoint is durable here, and the superblock names it.
+    Checkpointed {
+        /// The operation after which the state was taken.
+        op: OpNumber,
+    },
+    /// What comes next is in nobody's log any more: a checkpoint is being fetched.
+    StateTransferBegun {
+        /// The operation of the checkpoint.
+        op: OpNumber,
+    },
+    /// The state, as it was found on disk at a start or fetched from another replica, is that of this checkpoint.
+    StateRestored {
+        /// The operation of the checkpoint.
+        op: OpNumber,
+    },
     /// A session has been evicted to make room.
     SessionEvicted {
         /// Which session.
@@ -200,12 +217,14 @@ pub enum Event {
 /// Why a replica has stopped for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// The write-ahead log has no free slot.
-    LogFull,
+    /// A checkpoint is larger than the configuration has room for.
+    OutOfSpace,
     /// The disk belongs to another cluster, replica or format, or has no readable superblock.
     WrongDisk,
     /// An entry that was durable, and may have been acknowledged, cannot be read back.
     LogDamaged,
+    /// The checkpoint that the superblock names cannot be read back.
+    CheckpointDamaged,
     /// A read or a write has failed.
     DiskFailed,
 }
@@ -255,8 +274,12 @@ pub enum Ignored {
     OldRequest,
     /// The request skips one, contradicts one, or shows no receipt of the reply before it.
     NotNext,
-    /// The operation is larger than the configuration allows.
+    /// The operation, or a checkpoint, is larger than the configuration allows.
     TooLarge,
+    /// The log has no room for it before the next checkpoint is durable.
+    LogFull,
+    /// A checkpoint that was fetched is being made durable.
+    StateTransfer,
 }
 
 /// The ordered list of what a step wants done; the caller owns it, and uses it again and again.

@@ -15,16 +15,23 @@ use crate::io::{Effects, Token, Zone};
 use crate::number::OpNumber;
 use crate::token::{Subject, Tokens};
 
-/// The log of one replica: every operation from 1 to its head, without a gap.
+/// The log of one replica: every operation after its base to its head, without a gap.
+///
+/// The slot of an operation is used again by the one that many slots further on; but not before a checkpoint makes up for it.
 #[derive(Debug)]
 pub struct Journal {
-    root: Header,
+    /// The header of the last operation that is not here any more: the root, while all are. What it heads, a checkpoint holds.
+    base: Header,
     slots: Vec<Slot>,
     prepare_slot_size: u64,
     /// n: the head.
     op: OpNumber,
     /// All entries up to here are durable; at most `op`.
     durable: OpNumber,
+    /// Whether the base stands on a durable checkpoint: until it does, nothing that follows counts as durable.
+    is_base_durable: bool,
+    /// Entries up to here may be written over.
+    reusable: OpNumber,
 }
 
 /// One place in both rings.
@@ -62,12 +69,20 @@ impl Journal {
         let mut slots = Vec::new();
         slots.resize(slot_count, Slot::default());
         Self {
-            root: Header::root(configuration.cluster),
+            base: Header::root(configuration.cluster),
             slots,
             prepare_slot_size: configuration.prepare_slot_size(),
             op: OpNumber::ZERO,
             durable: OpNumber::ZERO,
+            is_base_durable: true,
+            reusable: OpNumber::ZERO,
         }
+    }
+
+    /// The last operation that is not here any more; 0 while all are.
+    #[must_use]
+    pub const fn base(&self) -> OpNumber {
+        self.base.op
     }
 
     /// n: the head.
@@ -82,17 +97,48 @@ impl Journal {
         self.durable
     }
 
-    /// Whether no operation can be appended.
+    /// The last operation that has a free slot, as long as no further entry may be written over.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.op.get() >= self.slots.len() as u64
+    pub fn room(&self) -> OpNumber {
+        self.reusable.plus(self.slots.len() as u64)
     }
 
-    /// The header at `op`, the root included; `None` above the head.
+    /// Whether no operation can be appended before the next checkpoint is durable.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.op >= self.room()
+    }
+
+    /// A checkpoint of `op` is durable here: what it holds may be written over.
+    pub fn release(&mut self, op: OpNumber) {
+        assert!(op >= self.reusable);
+        self.reusable = op;
+        if !self.is_base_durable && op >= self.base.op {
+            self.is_base_durable = true;
+            self.durable = self.base.op;
+            self.advance();
+        }
+    }
+
+    /// Begins anew behind the operation of `header`, which another log has led to: all that was here is gone. `executed` is the last
+    /// operation that is durable here in any case; no more counts until the checkpoint of the new base is durable too.
+    pub fn begin_at(&mut self, header: &Header, executed: OpNumber) {
+        assert!(header.op > self.base.op);
+        assert!(header.op >= executed);
+        for slot in &mut self.slots {
+            slot.entry = None;
+        }
+        self.base = *header;
+        self.op = header.op;
+        self.durable = executed;
+        self.is_base_durable = false;
+    }
+
+    /// The header at `op`, the base included; `None` above the head and below the base.
     #[must_use]
     pub fn header(&self, op: OpNumber) -> Option<&Header> {
-        if op == OpNumber::ZERO {
-            return Some(&self.root);
+        if op == self.base.op {
+            return Some(&self.base);
         }
         self.entry(op).map(|entry| entry.header())
     }
@@ -109,10 +155,10 @@ impl Journal {
         self.header(self.op).expect("the log has no gap below its head")
     }
 
-    /// The entry at `op`; `None` above the head, and for the root.
+    /// The entry at `op`; `None` above the head, and for what is not here any more.
     #[must_use]
     pub fn entry(&self, op: OpNumber) -> Option<&Arc<Entry>> {
-        if op > self.op || op == OpNumber::ZERO {
+        if op > self.op || op <= self.base.op {
             return None;
         }
         let entry = self.slots[self.slot_of(op)].entry.as_ref();
@@ -120,10 +166,12 @@ impl Journal {
         entry
     }
 
-    /// The headers of the last `count` entries up to `op`, oldest first.
+    /// The headers of the last `count` entries up to `op`, oldest first; of those before the base none.
     #[must_use]
     pub fn headers_up_to(&self, op: OpNumber, count: u32) -> Vec<Header> {
-        let first = op.minus(u64::from(count)).next();
+        let first = op.minus(u64::from(count)).next().max(self.base.op);
+        // The root heads nothing.
+        let first = first.max(OpNumber::ZERO.next());
         (first.get()..=op.get())
             .map(|op| *self.header(OpNumber::new(op)).expect("at most the head"))
             .collect()
@@ -144,7 +192,11 @@ impl Journal {
         assert!(!self.is_full());
         let index = self.slot_of(header.op);
         self.op = header.op;
-        self.slots[index].entry = Some(entry);
+        let before = self.slots[index].entry.replace(entry);
+        if let Some(before) = before {
+            assert!(before.header().op <= self.reusable);
+            self.base = *before.header();
+        }
         self.write_if_needed(index, tokens, effects);
         self.advance()
     }
@@ -171,9 +223,10 @@ impl Journal {
         self.advance();
     }
 
-    /// Cuts the log off behind `op`.
+    /// Cuts the log off behind `op`, which is not below the base.
     pub fn truncate(&mut self, op: OpNumber) {
         assert!(op <= self.op);
+        assert!(op >= self.base.op);
         while self.op > op {
             let index = self.slot_of(self.op);
             self.slots[index].entry = None;
@@ -260,7 +313,7 @@ impl Journal {
     /// Moves the end of the durable prefix as far as it goes.
     fn advance(&mut self) -> Written {
         let before = self.durable;
-        while self.durable < self.op {
+        while self.is_base_durable && self.durable < self.op {
             let slot = &self.slots[self.slot_of(self.durable.next())];
             if !slot.wants(slot.on_disk) {
                 break;
@@ -349,7 +402,9 @@ mod tests {
                 Subject::RedundantHeader(slot) => {
                     self.journal.on_header_written(slot, token, tokens, effects)
                 }
-                Subject::SuperblockCopy(_) | Subject::HeaderRing => panic!("not a journal's"),
+                Subject::SuperblockCopy(_) | Subject::HeaderRing | Subject::SnapshotChunk(_) => {
+                    panic!("not a journal's")
+                }
             };
             self.collect();
             written

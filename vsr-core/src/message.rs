@@ -54,6 +54,10 @@ pub enum Command {
     GetPrepare(GetPrepare),
     /// The answer to [`Command::GetPrepare`]: never taken for a [`Command::Prepare`], whatever its view.
     Repaired(Arc<Entry>),
+    /// "Send me this piece of that checkpoint."
+    GetCheckpoint(GetCheckpoint),
+    /// The answer to [`Command::GetCheckpoint`]; and to any question for what only a checkpoint still holds.
+    Checkpoint(Arc<CheckpointPart>),
     /// A client's request that reached a backup, passed on to the primary: at most once.
     Forward(Arc<Request>),
 }
@@ -74,6 +78,8 @@ pub struct PrepareOk {
     pub op: OpNumber,
     /// Which entry at that operation.
     pub checksum: Checksum,
+    /// The operation of the newest checkpoint that is durable at the sender; 0 if there is none.
+    pub checkpoint: OpNumber,
 }
 
 /// The heartbeat.
@@ -92,6 +98,8 @@ pub struct Commit {
 pub struct CommitOk {
     /// The heartbeat's own time, handed back.
     pub sent_at: Instant,
+    /// As in [`PrepareOk::checkpoint`].
+    pub checkpoint: OpNumber,
 }
 
 /// A promise, and the log that it binds. Sent only once the promise is durable.
@@ -103,6 +111,8 @@ pub struct DoViewChange {
     pub op: OpNumber,
     /// k: the greatest operation that the sender knows to be committed; may exceed `op`.
     pub commit: OpNumber,
+    /// As in [`PrepareOk::checkpoint`].
+    pub checkpoint: OpNumber,
     /// l: the headers of the last entries up to `op`, oldest first, at most a pipeline of them: what is older is committed.
     pub headers: Box<[Header]>,
 }
@@ -163,6 +173,32 @@ pub struct GetPrepare {
     pub op: OpNumber,
     /// Which one it is.
     pub checksum: Checksum,
+}
+
+/// A question for a piece of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetCheckpoint {
+    /// The operation of the checkpoint; 0 for whichever is the newest.
+    pub op: OpNumber,
+    /// The checksum of its bytes; 0 for whichever is the newest.
+    pub checksum: Checksum,
+    /// The first byte that the sender wants.
+    pub offset: u32,
+}
+
+/// A piece of a checkpoint, which says itself of which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointPart {
+    /// The header of the operation after which the state was taken.
+    pub header: Header,
+    /// The checksum of all bytes of the checkpoint.
+    pub checksum: Checksum,
+    /// How many those are.
+    pub size: u32,
+    /// Where in them the piece begins.
+    pub offset: u32,
+    /// The piece.
+    pub bytes: Box<[u8]>,
 }
 
 /// What a client asks for (4.1, step 1).

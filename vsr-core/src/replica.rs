@@ -1,11 +1,13 @@
 //! The replica: what it knows, and where each input goes. The protocol itself is in the files of the folder, a section each.
 
+mod checkpoint;
 mod execution;
 mod install;
 mod normal;
 mod recovery;
 mod repair;
 mod request;
+mod state_transfer;
 mod timers;
 mod view_change;
 
@@ -29,9 +31,11 @@ use crate::timeout::Timers;
 use crate::token::{Subject, Tokens};
 use crate::view_state::ViewState;
 
+use checkpoint::Checkpoints;
 use install::Install;
 use recovery::Opening;
 pub use recovery::format;
+use state_transfer::Transfer;
 use view_change::{Promises, Votes};
 
 /// One replica of a cluster: a function from inputs to effects (VR Revisited 4).
@@ -54,7 +58,7 @@ pub struct Replica<S> {
     opening: Option<Opening>,
     /// The durable promise; `None` until it has been read.
     superblock: Option<SuperblockWriter>,
-    /// The log, without a gap.
+    /// The log, without a gap, from where it begins.
     journal: Journal,
     /// The last operation that was executed here. At most `commit_max`, and at most what is durable in the journal: so what was
     /// executed is never ahead of the disk, and a view change never takes it back.
@@ -63,6 +67,10 @@ pub struct Replica<S> {
     commit_max: OpNumber,
     client_table: ClientTable,
     state_machine: S,
+    /// The newest checkpoint, and the one that is being written.
+    checkpoints: Checkpoints,
+    /// The checkpoint of another replica that is being fetched.
+    transfer: Option<Transfer>,
     /// What only a primary needs; empty otherwise.
     primary: Primary,
     /// What only a backup needs; empty otherwise.
@@ -94,6 +102,8 @@ struct Primary {
     queue: VecDeque<Arc<Request>>,
     /// For each replica: when the newest heartbeat that it has answered was sent.
     heard: [Instant; REPLICA_COUNT_MAX as usize],
+    /// For each replica: the operation of the newest checkpoint that it is known to have durably.
+    checkpoints: [OpNumber; REPLICA_COUNT_MAX as usize],
     /// The head when the view began: until it is executed, the client table is not that of the log.
     op_at_start: OpNumber,
     /// No quorum answers: it has stopped, and waits to be voted out.
@@ -141,6 +151,8 @@ impl<S: StateMachine> Replica<S> {
             commit_max: OpNumber::ZERO,
             client_table: ClientTable::new(configuration.clients_max),
             state_machine,
+            checkpoints: Checkpoints::default(),
+            transfer: None,
             primary: Primary::default(),
             backup: Backup::default(),
             promises: Promises::default(),
@@ -317,6 +329,8 @@ impl<S: StateMachine> Replica<S> {
             Command::Headers(headers) => self.on_headers(from, &headers, effects),
             Command::GetPrepare(get_prepare) => self.on_get_prepare(from, get_prepare, effects),
             Command::Repaired(entry) => self.on_repaired(from, entry, effects),
+            Command::GetCheckpoint(get) => self.on_get_checkpoint(from, get, effects),
+            Command::Checkpoint(part) => self.on_checkpoint_part(from, view, &part, effects),
             Command::Forward(request) => self.on_request(request, Some(from), effects),
         }
     }
@@ -366,6 +380,7 @@ impl<S: StateMachine> Replica<S> {
                 self.journal.on_header_written(slot, token, &mut self.tokens, effects);
                 self.on_durable(before, effects);
             }
+            Subject::SnapshotChunk(_) => self.on_chunk_written(effects),
             Subject::HeaderRing => unreachable!("the ring is only read as a whole"),
         }
     }
@@ -375,6 +390,7 @@ impl<S: StateMachine> Replica<S> {
             Subject::SuperblockCopy(_) => self.on_superblock_read(bytes, effects),
             Subject::HeaderRing => self.on_header_ring_read(bytes, effects),
             Subject::Prepare(slot) => self.on_prepare_read(slot, bytes, effects),
+            Subject::SnapshotChunk(_) => self.on_chunk_read(bytes, effects),
             Subject::RedundantHeader(_) => unreachable!("headers are read as a whole ring"),
         }
     }
@@ -434,7 +450,7 @@ impl<S: StateMachine> Replica<S> {
     /// Makes the present view, log view and log durable: the promise, or the log of a new view.
     fn write_superblock(&mut self, effects: &mut Effects) {
         let op = self.journal.op();
-        assert_eq!(op, self.journal.durable());
+        assert!(op == self.journal.durable() || op == self.journal.base());
         let version = Superblock {
             view: self.view(),
             log_view: self.log_view(),

@@ -25,6 +25,62 @@ const SUPERBLOCK_FORMAT: u16 = 1;
 /// Bytes before the headers.
 const FIXED_SIZE: usize = 512;
 
+/// Where it is told of the checkpoint.
+const CHECKPOINT_AT: usize = 120;
+
+/// Where the header of the checkpoint's operation stands.
+const CHECKPOINT_HEADER_AT: usize = 256;
+
+/// Where a checkpoint is, and how it is known to be whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointRecord {
+    /// The header of the operation after which the state was taken.
+    pub header: Header,
+    /// The checksum of all its bytes.
+    pub checksum: Checksum,
+    /// How many those are.
+    pub size: u32,
+    /// Which of the two areas holds them.
+    pub area: Area,
+}
+
+/// One of the two areas for checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// The one that the first checkpoint goes to.
+    First,
+    /// The other one.
+    Second,
+}
+
+impl Area {
+    /// The area that is not this one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+
+    /// Its place in the zone: 0 or 1.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::First => 0,
+            Self::Second => 1,
+        }
+    }
+
+    const fn at(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::First),
+            1 => Some(Self::Second),
+            _ => None,
+        }
+    }
+}
+
 /// What is remembered: who this is, the promise, and the log that the promise speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
@@ -44,6 +100,12 @@ pub struct Superblock {
     pub body_size_max: u32,
     /// The bound on uncommitted operations: see [`Configuration::pipeline_max`].
     pub pipeline_max: u32,
+    /// The geometry of the log: see [`Configuration::checkpoint_interval`].
+    pub checkpoint_interval: u32,
+    /// The geometry of the disk: see [`Configuration::snapshot_size_max`].
+    pub snapshot_size_max: u32,
+    /// The newest checkpoint; `None` before the first. It was whole on the disk before this version was written.
+    pub checkpoint: Option<CheckpointRecord>,
     /// How often the replica was started.
     pub incarnation: Incarnation,
     /// The view that the replica has promised to be in, at least.
@@ -74,6 +136,9 @@ impl Superblock {
             slots: configuration.slots,
             body_size_max: configuration.body_size_max,
             pipeline_max: configuration.pipeline_max,
+            checkpoint_interval: configuration.checkpoint_interval,
+            snapshot_size_max: configuration.snapshot_size_max,
+            checkpoint: None,
             incarnation: Incarnation::ZERO,
             view: ViewNumber::ZERO,
             log_view: ViewNumber::ZERO,
@@ -99,13 +164,17 @@ impl Superblock {
             && self.slots == configuration.slots
             && self.body_size_max == configuration.body_size_max
             && self.pipeline_max == configuration.pipeline_max
+            && self.checkpoint_interval == configuration.checkpoint_interval
+            && self.snapshot_size_max == configuration.snapshot_size_max
     }
 
     /// Appends the bytes of this version, its checksum first.
     ///
     /// Layout, little-endian, fields in bytes: checksum 16, parent 16, sequence 8, cluster 8, incarnation 8, view 8, log view 8,
-    /// op 8, commit 8, slots 4, greatest body 4, pipeline 4, count of headers 4, format 2, replica 1, count of replicas 1; zeros up
-    /// to 512, where checkpoints and configurations will stand; then the headers.
+    /// op 8, commit 8, slots 4, greatest body 4, pipeline 4, count of headers 4, format 2, replica 1, count of replicas 1, interval of
+    /// checkpoints 4, greatest checkpoint 4; zeros up to 120. At 120 what is known of the checkpoint, or zeros if there is none: its
+    /// size 8, its checksum 16, its area 1; zeros up to 256, where configurations will stand; the header of its operation 256. At 512
+    /// the headers.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; 16]);
@@ -127,6 +196,16 @@ impl Superblock {
         }
         bytes.extend_from_slice(&SUPERBLOCK_FORMAT.to_le_bytes());
         bytes.extend_from_slice(&[self.replica.get(), self.replica_count]);
+        bytes.extend_from_slice(&self.checkpoint_interval.to_le_bytes());
+        bytes.extend_from_slice(&self.snapshot_size_max.to_le_bytes());
+        bytes.resize(start + CHECKPOINT_AT, 0);
+        if let Some(checkpoint) = &self.checkpoint {
+            bytes.extend_from_slice(&u64::from(checkpoint.size).to_le_bytes());
+            bytes.extend_from_slice(&checkpoint.checksum.get().to_le_bytes());
+            bytes.push(checkpoint.area.number());
+            bytes.resize(start + CHECKPOINT_HEADER_AT, 0);
+            bytes.extend_from_slice(&checkpoint.header.encode());
+        }
         bytes.resize(start + FIXED_SIZE, 0);
         for header in &self.headers {
             bytes.extend_from_slice(&header.encode());
@@ -165,6 +244,9 @@ impl Superblock {
             pipeline_max: word(96)?,
             replica: ReplicaIndex::checked(fixed[106])?,
             replica_count: fixed[107],
+            checkpoint_interval: word(108)?,
+            snapshot_size_max: word(112)?,
+            checkpoint: checkpoint_in(fixed)?,
             headers: headers.collect::<Option<Vec<_>>>()?,
         };
         superblock.is_consistent().then_some(superblock)
@@ -176,10 +258,30 @@ impl Superblock {
         copies.into_iter().max_by_key(|copy| copy.sequence)
     }
 
+    /// The operation of the checkpoint; 0 if there is none.
+    #[must_use]
+    pub fn checkpoint_op(&self) -> OpNumber {
+        self.checkpoint.map_or(OpNumber::ZERO, |checkpoint| checkpoint.header.op)
+    }
+
     fn is_consistent(&self) -> bool {
         let ends_at_head = self.headers.last().is_none_or(|header| header.op == self.op);
         self.log_view <= self.view && ends_at_head && is_chain(&self.headers)
     }
+}
+
+/// What is told of a checkpoint, if of any; outside `None` where that makes no sense.
+fn checkpoint_in(fixed: &[u8]) -> Option<Option<CheckpointRecord>> {
+    let told = &fixed[CHECKPOINT_AT..];
+    if told.iter().all(|byte| *byte == 0) {
+        return Some(None);
+    }
+    Some(Some(CheckpointRecord {
+        header: Header::decode(&fixed[CHECKPOINT_HEADER_AT..])?,
+        checksum: Checksum::new(u128::from_le_bytes(told[8..24].try_into().ok()?)),
+        size: u32::try_from(u64::from_le_bytes(told[..8].try_into().ok()?)).ok()?,
+        area: Area::at(told[24])?,
+    }))
 }
 
 /// Whether each header is the parent of the next.
@@ -246,6 +348,7 @@ impl SuperblockWriter {
         assert!(version.log_view <= version.view);
         assert!(version.view >= self.newest().view);
         assert!(version.log_view >= self.newest().log_view);
+        assert!(version.checkpoint_op() >= self.newest().checkpoint_op());
         self.waiting = Some(version);
         if self.writing.is_none() {
             self.begin_next(tokens, effects);
@@ -322,6 +425,12 @@ mod tests {
         header.seal();
         superblock.op = OpNumber::new(1);
         superblock.headers.push(header);
+        superblock.checkpoint = Some(CheckpointRecord {
+            header,
+            checksum: Checksum::of(b"state"),
+            size: 5,
+            area: Area::Second,
+        });
         superblock
     }
 

@@ -13,6 +13,8 @@ pub enum Subject {
     RedundantHeader(u32),
     /// The whole ring of redundant headers.
     HeaderRing,
+    /// A piece of a checkpoint.
+    SnapshotChunk(u32),
 }
 
 /// Hands out names, none twice in one incarnation.
@@ -36,6 +38,7 @@ impl Tokens {
             Subject::Prepare(slot) => (1, slot),
             Subject::RedundantHeader(slot) => (2, slot),
             Subject::HeaderRing => (3, 0),
+            Subject::SnapshotChunk(chunk) => (4, chunk),
         };
         assert!(place < 1 << PLACE_BITS);
         Token(kind << (COUNT_BITS + PLACE_BITS) | u64::from(place) << COUNT_BITS | self.count)
@@ -53,6 +56,7 @@ impl Subject {
             1 => Some(Self::Prepare(place)),
             2 => Some(Self::RedundantHeader(place)),
             3 => Some(Self::HeaderRing),
+            4 => Some(Self::SnapshotChunk(place)),
             _ => None,
         }
     }

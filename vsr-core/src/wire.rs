@@ -23,8 +23,9 @@ use core::fmt;
 use crate::checksum::Checksum;
 use crate::header::{Entry, Header};
 use crate::message::{
-    ClientMessage, Command, Commit, CommitOk, DoViewChange, Eviction, GetHeaders, GetPrepare,
-    GetState, GetView, Message, NewState, Prepare, PrepareOk, Reply, Request, StartView,
+    CheckpointPart, ClientMessage, Command, Commit, CommitOk, DoViewChange, Eviction,
+    GetCheckpoint, GetHeaders, GetPrepare, GetState, GetView, Message, NewState, Prepare,
+    PrepareOk, Reply, Request, StartView,
 };
 use crate::number::{ClientId, ClusterId, Nonce, ReplicaIndex, Session, ViewNumber};
 use crate::time::Instant;
@@ -241,6 +242,8 @@ kinds! {
     GetPrepare = 13,
     Repaired = 14,
     Forward = 15,
+    GetCheckpoint = 16,
+    Checkpoint = 17,
     Request = 32,
     Reply = 33,
     Eviction = 34,
@@ -279,6 +282,8 @@ fn envelope(frame: &Frame) -> (Kind, u8, ClusterId, ViewNumber) {
                 Command::GetPrepare(_) => Kind::GetPrepare,
                 Command::Repaired(_) => Kind::Repaired,
                 Command::Forward(_) => Kind::Forward,
+                Command::GetCheckpoint(_) => Kind::GetCheckpoint,
+                Command::Checkpoint(_) => Kind::Checkpoint,
             };
             (kind, message.from.get(), message.cluster, message.view)
         }
@@ -320,18 +325,23 @@ fn put_command(bytes: &mut Vec<u8>, command: &Command) {
         Command::PrepareOk(ok) => {
             put_long(bytes, ok.op.get());
             put_wide(bytes, ok.checksum.get());
+            put_long(bytes, ok.checkpoint.get());
         }
         Command::Commit(commit) => {
             put_long(bytes, commit.commit.get());
             put_wide(bytes, commit.checksum.get());
             put_long(bytes, commit.sent_at.as_ns());
         }
-        Command::CommitOk(ok) => put_long(bytes, ok.sent_at.as_ns()),
+        Command::CommitOk(ok) => {
+            put_long(bytes, ok.sent_at.as_ns());
+            put_long(bytes, ok.checkpoint.get());
+        }
         Command::StartViewChange => {}
         Command::DoViewChange(promise) => {
             put_long(bytes, promise.log_view.get());
             put_long(bytes, promise.op.get());
             put_long(bytes, promise.commit.get());
+            put_long(bytes, promise.checkpoint.get());
             put_headers(bytes, &promise.headers);
         }
         Command::StartView(start) => {
@@ -361,12 +371,28 @@ fn put_command(bytes: &mut Vec<u8>, command: &Command) {
             put_wide(bytes, get.checksum.get());
         }
         Command::Repaired(entry) => put_entry(bytes, entry),
+        Command::GetCheckpoint(get) => put_get_checkpoint(bytes, *get),
+        Command::Checkpoint(part) => put_checkpoint(bytes, part),
         Command::Forward(request) => {
             put_long(bytes, request.cluster.get());
             put_long(bytes, request.view.get());
             put_request(bytes, request);
         }
     }
+}
+
+fn put_get_checkpoint(bytes: &mut Vec<u8>, get: GetCheckpoint) {
+    put_long(bytes, get.op.get());
+    put_wide(bytes, get.checksum.get());
+    put_long(bytes, get.offset.into());
+}
+
+fn put_checkpoint(bytes: &mut Vec<u8>, part: &CheckpointPart) {
+    put_wide(bytes, part.checksum.get());
+    put_long(bytes, part.size.into());
+    put_long(bytes, part.offset.into());
+    bytes.extend_from_slice(&part.header.encode());
+    bytes.extend_from_slice(&part.bytes);
 }
 
 fn put_request(bytes: &mut Vec<u8>, request: &Request) {
@@ -400,22 +426,22 @@ fn frame_of(envelope: &Envelope, reader: &mut Reader<'_>) -> Result<Frame, Decod
             let commit = reader.op()?;
             Command::Prepare(Prepare { entry: reader.entry()?, commit })
         }
-        Kind::PrepareOk => {
-            Command::PrepareOk(PrepareOk { op: reader.op()?, checksum: reader.checksum()? })
-        }
+        Kind::PrepareOk => Command::PrepareOk(PrepareOk {
+            op: reader.op()?,
+            checksum: reader.checksum()?,
+            checkpoint: reader.op()?,
+        }),
         Kind::Commit => Command::Commit(Commit {
             commit: reader.op()?,
             checksum: reader.checksum()?,
             sent_at: Instant::from_ns(reader.long()?),
         }),
-        Kind::CommitOk => Command::CommitOk(CommitOk { sent_at: Instant::from_ns(reader.long()?) }),
+        Kind::CommitOk => Command::CommitOk(CommitOk {
+            sent_at: Instant::from_ns(reader.long()?),
+            checkpoint: reader.op()?,
+        }),
         Kind::StartViewChange => Command::StartViewChange,
-        Kind::DoViewChange => Command::DoViewChange(Arc::new(DoViewChange {
-            log_view: reader.view()?,
-            op: reader.op()?,
-            commit: reader.op()?,
-            headers: reader.headers()?.into(),
-        })),
+        Kind::DoViewChange => Command::DoViewChange(Arc::new(do_view_change_of(reader)?)),
         Kind::StartView => Command::StartView(Arc::new(StartView {
             op: reader.op()?,
             commit: reader.op()?,
@@ -440,6 +466,12 @@ fn frame_of(envelope: &Envelope, reader: &mut Reader<'_>) -> Result<Frame, Decod
             Command::GetPrepare(GetPrepare { op: reader.op()?, checksum: reader.checksum()? })
         }
         Kind::Repaired => Command::Repaired(reader.entry()?),
+        Kind::GetCheckpoint => Command::GetCheckpoint(GetCheckpoint {
+            op: reader.op()?,
+            checksum: reader.checksum()?,
+            offset: reader.narrow()?,
+        }),
+        Kind::Checkpoint => Command::Checkpoint(Arc::new(checkpoint_of(reader)?)),
         Kind::Forward => {
             let cluster = ClusterId::new(reader.long()?);
             let view = reader.view()?;
@@ -457,6 +489,26 @@ fn frame_of(envelope: &Envelope, reader: &mut Reader<'_>) -> Result<Frame, Decod
     };
     let from = envelope.replica()?;
     Ok(Frame::Message(Message { cluster: envelope.cluster, from, view: envelope.view, command }))
+}
+
+fn do_view_change_of(reader: &mut Reader<'_>) -> Result<DoViewChange, DecodeError> {
+    Ok(DoViewChange {
+        log_view: reader.view()?,
+        op: reader.op()?,
+        commit: reader.op()?,
+        checkpoint: reader.op()?,
+        headers: reader.headers()?.into(),
+    })
+}
+
+fn checkpoint_of(reader: &mut Reader<'_>) -> Result<CheckpointPart, DecodeError> {
+    Ok(CheckpointPart {
+        checksum: reader.checksum()?,
+        size: reader.narrow()?,
+        offset: reader.narrow()?,
+        header: reader.header()?,
+        bytes: reader.rest().into(),
+    })
 }
 
 fn eviction_of(envelope: &Envelope, reader: &mut Reader<'_>) -> Result<Frame, DecodeError> {

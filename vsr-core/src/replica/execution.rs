@@ -17,10 +17,14 @@ impl<S: StateMachine> Replica<S> {
         let before = self.commit_min;
         while self.commit_min < self.commit_max && self.commit_min < self.journal.durable() {
             let op = self.commit_min.next();
+            if self.halted.is_some() || self.must_await_checkpoint(op) {
+                break;
+            }
             let entry = Arc::clone(self.journal.entry(op).expect("at most the head"));
             self.execute(&entry, effects);
             self.commit_min = op;
             effects.event(Event::Committed { op });
+            self.checkpoint_if_due(op, effects);
         }
         if self.commit_min > before {
             self.timers.forget_attempts(Timeout::AbandonViewChange);

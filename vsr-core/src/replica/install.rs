@@ -75,6 +75,14 @@ impl Install {
         }
     }
 
+    /// Whether anything of it is still to come.
+    pub(super) const fn is_fetching(&self) -> bool {
+        match self.stage {
+            Stage::FindBase | Stage::Fetch => true,
+            Stage::Cut | Stage::Persist => false,
+        }
+    }
+
     /// The first operation whose header is known; the one after the head if none is.
     fn lowest(&self) -> OpNumber {
         self.headers.front().map_or_else(|| self.op.next(), |header| header.op)
@@ -138,6 +146,13 @@ impl<S: StateMachine> Replica<S> {
 
     /// Where do the two logs part? Everything up to the last common checksum is common: that is what the chain is for.
     fn find_base(&mut self, effects: &mut Effects) {
+        if self.lacks_room_to_install() {
+            // A quorum has a checkpoint that makes room, or else this log could not have become so long.
+            if !self.checkpoints.is_writing() {
+                self.ask_for_room(effects);
+            }
+            return;
+        }
         let Some(base) = self.common_base() else {
             self.ask_headers(None, effects);
             return;
@@ -155,7 +170,39 @@ impl<S: StateMachine> Replica<S> {
         install.base = Some(base);
         let missing = install.op.get() - base.get();
         let missing = usize::try_from(missing).expect("a log fits in memory");
+        install.entries.clear();
         install.entries.resize(missing, None);
+    }
+
+    /// Whether the log of the view reaches further than there are slots behind the newest checkpoint here. A view change executes
+    /// nothing, so only a checkpoint that is on its way to the disk, or one of somebody else, makes room.
+    pub(super) fn lacks_room_to_install(&self) -> bool {
+        self.install.as_ref().is_some_and(|install| install.op > self.journal.room())
+    }
+
+    fn ask_for_room(&mut self, effects: &mut Effects) {
+        let source = self.install.as_ref().expect("the caller has looked").source;
+        if source == self.me {
+            self.ask_checkpoint_again(effects);
+        } else {
+            self.ask_checkpoint(source, effects);
+        }
+    }
+
+    /// Our log begins anew behind a checkpoint: the log of the view is compared with it from the beginning.
+    pub(super) fn restart_install(&mut self, checkpoint: &Header) {
+        let Some(install) = &mut self.install else { return };
+        if checkpoint.op >= install.op {
+            // The view has gone on meanwhile: this much of its log is as good, and more.
+            install.op = checkpoint.op;
+            install.headers.clear();
+            install.headers.push_back(*checkpoint);
+        }
+        install.commit = install.commit.max(checkpoint.op);
+        install.stage = Stage::FindBase;
+        install.entries.clear();
+        install.asked = OpNumber::ZERO;
+        install.base = None;
     }
 
     /// The last operation at which both logs have the same entry; `None` while too few headers are known to tell.
@@ -324,6 +371,11 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn on_install_repair_timeout(&mut self, effects: &mut Effects) {
         let Some(install) = &self.install else { return };
         let stage = install.stage;
+        if self.transfer.is_some() || self.lacks_room_to_install() {
+            self.ask_checkpoint_again(effects);
+            self.timers.back_off(Timeout::Repair, self.now);
+            return;
+        }
         let peer = self.random_peer();
         match stage {
             Stage::FindBase => self.ask_headers(peer, effects),

@@ -2,7 +2,9 @@
 
 use alloc::sync::Arc;
 
+use super::checkpoint::NO_CHECKPOINTS;
 use super::{Backup, Primary, Replica, ignore};
+use crate::checksum::Checksum;
 use crate::header::Entry;
 use crate::io::{Effects, Event, Ignored};
 use crate::message::{Command, Commit, CommitOk, Prepare, PrepareOk};
@@ -34,10 +36,12 @@ impl<S: StateMachine> Replica<S> {
         let op = entry.header().op;
         self.backup.primary_commit = self.backup.primary_commit.max(commit);
         if op <= self.journal.op() {
-            // One primary, one log: whoever is normal in a view holds a prefix of its log.
-            assert_eq!(self.journal.checksum(op), Some(entry.header().checksum));
+            let checksum = entry.header().checksum;
+            // One primary, one log: whoever is normal in a view holds a prefix of its log. What only the checkpoint still holds is
+            // committed, and so the same in every log.
+            assert!(self.journal.checksum(op).is_none_or(|own| own == checksum));
             if op <= self.journal.durable() {
-                self.send_prepare_ok(op, effects);
+                self.send_prepare_ok(op, checksum, effects);
             }
             ignore(from, Ignored::AlreadyPrepared, effects);
             self.learn_commit(commit, effects);
@@ -75,7 +79,9 @@ impl<S: StateMachine> Replica<S> {
         let mut next = Some(entry);
         while let Some(entry) = next {
             if self.journal.is_full() {
-                self.halt(crate::io::Halt::LogFull, effects);
+                // It comes again when it is asked for, and that is done when the next checkpoint is durable.
+                self.timers.ensure(Timeout::Repair, self.now);
+                effects.event(Event::Ignored { from: None, reason: Ignored::LogFull });
                 return;
             }
             assert_eq!(entry.header().parent, self.journal.head().checksum);
@@ -106,20 +112,21 @@ impl<S: StateMachine> Replica<S> {
 
     /// Acknowledges all that became durable after `before`, unless the primary knows it to be committed.
     pub(super) fn send_prepare_oks(&self, before: OpNumber, effects: &mut Effects) {
-        let first = before.max(self.backup.primary_commit).next();
-        for op in first.get()..=self.journal.durable().get() {
-            self.send_prepare_ok(OpNumber::new(op), effects);
+        let first = before.max(self.backup.primary_commit).next().max(self.journal.base());
+        for op in (first.get()..=self.journal.durable().get()).map(OpNumber::new) {
+            let checksum = self.journal.checksum(op).expect("not below the base");
+            self.send_prepare_ok(op, checksum, effects);
         }
     }
 
     /// Acknowledges one operation: to the primary of this view, whichever view the entry was first prepared in.
-    fn send_prepare_ok(&self, op: OpNumber, effects: &mut Effects) {
+    fn send_prepare_ok(&self, op: OpNumber, checksum: Checksum, effects: &mut Effects) {
         assert!(op <= self.journal.durable());
         assert_eq!(self.views.view_durable(), self.view());
         assert_eq!(self.superblock_newest().log_view, self.view());
-        let checksum = self.journal.checksum(op).expect("durable entries are in the log");
         let primary = self.configuration.primary(self.view());
-        self.send(primary, Command::PrepareOk(PrepareOk { op, checksum }), effects);
+        let checkpoint = self.checkpoints.durable_op();
+        self.send(primary, Command::PrepareOk(PrepareOk { op, checksum, checkpoint }), effects);
     }
 
     /// A backup holds an operation durably; 4.1, step 5.
@@ -134,6 +141,7 @@ impl<S: StateMachine> Replica<S> {
             ignore(from, reason, effects);
             return;
         }
+        self.learn_checkpoint(from, prepare_ok.checkpoint, effects);
         assert!(prepare_ok.op > self.commit_max);
         if self.acknowledge(from, prepare_ok.op) {
             self.commit_acknowledged(effects);
@@ -247,8 +255,8 @@ impl<S: StateMachine> Replica<S> {
         self.backup.heartbeat = Some(commit.sent_at);
         self.backup.primary_commit = self.backup.primary_commit.max(commit.commit);
         self.on_progress();
-        let sent_at = commit.sent_at;
-        self.send(from, Command::CommitOk(CommitOk { sent_at }), effects);
+        let (sent_at, checkpoint) = (commit.sent_at, self.checkpoints.durable_op());
+        self.send(from, Command::CommitOk(CommitOk { sent_at, checkpoint }), effects);
         self.learn_commit(commit.commit, effects);
     }
 
@@ -310,6 +318,7 @@ impl<S: StateMachine> Replica<S> {
         }
         let heard = &mut self.primary.heard[from.index()];
         *heard = commit_ok.sent_at.max(*heard);
+        self.learn_checkpoint(from, commit_ok.checkpoint, effects);
     }
 
     /// A primary that no quorum answers stops and wants to leave the view like anybody else, idle or not: its heartbeats
@@ -374,6 +383,7 @@ impl Primary {
         self.pipeline.clear();
         self.queue.clear();
         self.heard = [Instant::ZERO; _];
+        self.checkpoints = NO_CHECKPOINTS;
         self.has_stepped_down = false;
     }
 }

@@ -8,13 +8,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Replica;
+use super::checkpoint::offset_in_zone;
+use crate::checkpoint::{CHUNK_SIZE, Checkpoint};
 use crate::checksum::Checksum;
 use crate::configuration::Configuration;
 use crate::header::{Entry, HEADER_SIZE, Header};
 use crate::io::{Effect, Effects, Event, Halt, Status, Zone};
 use crate::number::{Incarnation, OpNumber, ReplicaIndex};
 use crate::state_machine::StateMachine;
-use crate::superblock::{COPIES, Superblock, SuperblockWriter};
+use crate::superblock::{COPIES, CheckpointRecord, Superblock, SuperblockWriter};
 use crate::token::{Subject, Tokens};
 
 /// How many entries are read at once.
@@ -28,6 +30,8 @@ pub(super) struct Opening {
     copies_left: u32,
     /// What the log must agree with: the superblock as it was found.
     found: Option<Superblock>,
+    /// The bytes of the checkpoint, as far as they have been read.
+    snapshot: Vec<u8>,
     /// The checksums in the ring of headers, by slot.
     redundant: Vec<Checksum>,
     /// Entries that were read, from the one after the journal's head; `None` while the read is on.
@@ -93,9 +97,49 @@ impl<S: StateMachine> Replica<S> {
         // Counted up durably before the replica takes part; which also spreads the version found to all four copies.
         let next = Superblock { incarnation: found.incarnation.next(), ..found.clone() };
         opening.found = Some(found.clone());
+        let checkpoint = found.checkpoint;
         let mut writer = SuperblockWriter::new(&self.configuration, found);
         writer.write(next, &mut self.tokens, effects);
         self.superblock = Some(writer);
+        match checkpoint {
+            Some(checkpoint) => self.read_chunk(&checkpoint, 0, effects),
+            None => self.read_header_ring(effects),
+        }
+    }
+
+    fn read_chunk(&mut self, record: &CheckpointRecord, start: u32, effects: &mut Effects) {
+        effects.push(Effect::Read {
+            token: self.tokens.next(Subject::SnapshotChunk(start / CHUNK_SIZE)),
+            zone: Zone::Snapshots,
+            offset: offset_in_zone(&self.configuration, record.area, start),
+            size: (record.size - start).min(CHUNK_SIZE),
+        });
+    }
+
+    /// A piece of the checkpoint has been read. With the last one the state is that of the checkpoint, and the log begins behind it.
+    pub(super) fn on_chunk_read(&mut self, bytes: &[u8], effects: &mut Effects) {
+        let opening = self.opening.as_mut().expect("only read at a start");
+        let record = opening.found.as_ref().and_then(|found| found.checkpoint);
+        let record = record.expect("read because of it");
+        opening.snapshot.extend_from_slice(bytes);
+        let start = u32::try_from(opening.snapshot.len()).expect("at most the whole of it");
+        if start < record.size {
+            self.read_chunk(&record, start, effects);
+            return;
+        }
+        let snapshot = core::mem::take(&mut opening.snapshot);
+        let checkpoint = Checkpoint::read(record.checksum, &snapshot)
+            .filter(|checkpoint| *checkpoint.header() == record.header);
+        let Some(checkpoint) = checkpoint else {
+            self.halt(Halt::CheckpointDamaged, effects);
+            return;
+        };
+        self.journal.begin_at(&record.header, OpNumber::ZERO);
+        self.begin_from(checkpoint, effects);
+        self.read_header_ring(effects);
+    }
+
+    fn read_header_ring(&mut self, effects: &mut Effects) {
         effects.push(Effect::Read {
             token: self.tokens.next(Subject::HeaderRing),
             zone: Zone::Headers,
@@ -104,7 +148,7 @@ impl<S: StateMachine> Replica<S> {
         });
     }
 
-    /// The ring of headers has been read: read the entries, oldest first.
+    /// The ring of headers has been read: read the entries behind the checkpoint, oldest first.
     pub(super) fn on_header_ring_read(&mut self, bytes: &[u8], effects: &mut Effects) {
         let opening = self.opening.as_mut().expect("only read at a start");
         // Whole or not is not asked here: a header counts only where it equals that of a whole entry.
@@ -125,7 +169,7 @@ impl<S: StateMachine> Replica<S> {
     fn read_next_entry(&mut self, effects: &mut Effects) {
         let opening = self.opening.as_mut().expect("only read at a start");
         let op = self.journal.op().plus(opening.read.len() as u64 + 1);
-        if op.get() > u64::from(self.configuration.slots) {
+        if op > self.journal.room() {
             return;
         }
         let slot = op.get() % u64::from(self.configuration.slots);
@@ -226,6 +270,7 @@ impl<S: StateMachine> Replica<S> {
         if self.halted.is_some() {
             return;
         }
+        self.on_checkpoint_named(effects);
         let durable = self.superblock.as_ref().expect("just written").durable();
         let (view, log_view) = (durable.view, durable.log_view);
         self.views.on_view_durable(view);
@@ -234,6 +279,7 @@ impl<S: StateMachine> Replica<S> {
         }
         if !self.promises.is_own_durable() && self.status() == Status::ViewChange {
             self.on_promise_durable(effects);
+            self.use_fetched(effects);
         }
         if log_view == self.view() && self.status() == Status::ViewChange {
             self.transition_to_normal(effects);
@@ -253,7 +299,8 @@ impl<S: StateMachine> Replica<S> {
         let superblock = self.superblock.as_ref().expect("looked at above").durable();
         let (view, log_view, incarnation) =
             (superblock.view, superblock.log_view, superblock.incarnation);
-        self.commit_max = superblock.commit.max(self.known_committed(self.journal.op()));
+        let known = superblock.commit.max(self.known_committed(self.journal.op()));
+        self.commit_max = known.max(self.commit_min);
         self.views.transition_from_recovering(view, log_view);
         effects.event(Event::Started { incarnation, op: self.journal.op() });
         self.status_changed(effects);

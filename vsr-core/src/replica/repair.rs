@@ -25,11 +25,26 @@ impl<S: StateMachine> Replica<S> {
             Status::Recovering => {}
             Status::ViewChange => self.on_install_repair_timeout(effects),
             Status::Normal => {
-                if !self.is_primary() && (self.has_gap() || self.is_suspicious()) {
-                    self.ask_state(None, effects);
-                    self.timers.back_off(Timeout::Repair, self.now);
+                if self.is_primary() {
+                    return;
                 }
+                if self.transfer.is_some() {
+                    self.ask_checkpoint_again(effects);
+                } else if self.has_gap() || self.is_suspicious() {
+                    self.ask_state(None, effects);
+                } else {
+                    return;
+                }
+                self.timers.back_off(Timeout::Repair, self.now);
             }
+        }
+    }
+
+    /// A checkpoint is durable, and the log has room again: there may be something to fill it with.
+    pub(super) fn ask_what_is_missing(&mut self, effects: &mut Effects) {
+        if self.has_gap() && self.transfer.is_none() && !self.journal.is_full() {
+            self.ask_state(None, effects);
+            self.timers.ensure(Timeout::Repair, self.now);
         }
     }
 
@@ -65,6 +80,10 @@ impl<S: StateMachine> Replica<S> {
         }
         if get_state.op > self.journal.op() {
             ignore(from, Ignored::NotHere, effects);
+            return;
+        }
+        if get_state.op < self.journal.base() {
+            self.offer_checkpoint(from, effects);
             return;
         }
         let last = self.journal.op().min(get_state.op.plus(ENTRIES_MAX));
@@ -121,6 +140,10 @@ impl<S: StateMachine> Replica<S> {
         effects: &mut Effects,
     ) {
         let GetHeaders { op_min, op_max, checksum } = get_headers;
+        if op_max < self.journal.base() {
+            self.offer_checkpoint(from, effects);
+            return;
+        }
         let has_it = op_min > OpNumber::ZERO
             && op_min <= op_max
             && self.journal.checksum(op_max) == Some(checksum);
@@ -128,7 +151,7 @@ impl<S: StateMachine> Replica<S> {
             ignore(from, Ignored::NotHere, effects);
             return;
         }
-        let first = op_min.max(op_max.minus(HEADERS_MAX - 1));
+        let first = op_min.max(op_max.minus(HEADERS_MAX - 1)).max(self.journal.base());
         let headers: Vec<Header> = (first.get()..=op_max.get())
             .map(|op| *self.journal.header(OpNumber::new(op)).expect("at most the head"))
             .collect();
@@ -142,6 +165,10 @@ impl<S: StateMachine> Replica<S> {
         get_prepare: GetPrepare,
         effects: &mut Effects,
     ) {
+        if get_prepare.op <= self.journal.base() {
+            self.offer_checkpoint(from, effects);
+            return;
+        }
         let entry = self.journal.entry(get_prepare.op);
         match entry.filter(|entry| entry.header().checksum == get_prepare.checksum) {
             Some(entry) => {

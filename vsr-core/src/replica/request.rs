@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::Replica;
 use crate::checksum::Checksum;
 use crate::header::{Entry, Header, Operation};
-use crate::io::{Effect, Effects, Event, Halt, Ignored, Status};
+use crate::io::{Effect, Effects, Event, Ignored, Status};
 use crate::message::{ClientMessage, Command, Eviction, Prepare, Request};
 use crate::number::{ReplicaIndex, RequestNumber, Session, ViewNumber};
 use crate::quorum::ReplicaSet;
@@ -142,7 +142,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     fn prepare_or_queue(&mut self, request: Arc<Request>, effects: &mut Effects) {
-        if self.primary.pipeline.len() < self.pipeline_depth() {
+        if self.has_room_in_pipeline() {
             self.prepare(&request, effects);
         } else if (self.primary.queue.len() as u64) < u64::from(self.configuration.queue_max) {
             self.primary.queue.push_back(request);
@@ -151,9 +151,9 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// The pipeline has room again: take what waits.
+    /// The pipeline or the log has room again: take what waits.
     pub(super) fn prepare_queued(&mut self, effects: &mut Effects) {
-        while self.primary.pipeline.len() < self.pipeline_depth() && self.halted.is_none() {
+        while self.has_room_in_pipeline() && self.halted.is_none() {
             let Some(request) = self.primary.queue.pop_front() else { return };
             // What was true when it was queued may not be any more.
             if matches!(self.decide(&request), Decision::Prepare) {
@@ -165,11 +165,7 @@ impl<S: StateMachine> Replica<S> {
     /// Gives the request the next op-number, and begins to replicate it.
     fn prepare(&mut self, request: &Request, effects: &mut Effects) {
         assert!(self.is_primary());
-        assert!(self.primary.pipeline.len() < self.pipeline_depth());
-        if self.journal.is_full() {
-            self.halt(Halt::LogFull, effects);
-            return;
-        }
+        assert!(self.has_room_in_pipeline());
         let entry = Arc::new(self.next_entry(request));
         let op = entry.header().op;
         self.primary.pipeline.push_back(ReplicaSet::EMPTY);
@@ -207,8 +203,10 @@ impl<S: StateMachine> Replica<S> {
         wall.saturating_add(self.now.since(looked_at).as_ns())
     }
 
-    fn pipeline_depth(&self) -> usize {
-        usize::try_from(self.configuration.pipeline_max).expect("a small number")
+    /// Whether one more operation may be prepared. What must wait until checkpoints are durable waits like what must wait for others.
+    fn has_room_in_pipeline(&self) -> bool {
+        let depth = usize::try_from(self.configuration.pipeline_max).expect("a small number");
+        self.primary.pipeline.len() < depth && self.has_room_to_prepare()
     }
 
     fn send_eviction(&self, request: &Request, effects: &mut Effects) {

@@ -87,6 +87,14 @@ impl Promises {
         held.max_by_key(|(_, promise)| (promise.log_view, promise.op))
     }
 
+    /// The newest checkpoint that each sender has durably.
+    pub(super) fn checkpoints(&self) -> [OpNumber; REPLICA_COUNT_MAX as usize] {
+        let op = |promise: &Option<Arc<DoViewChange>>| {
+            promise.as_ref().map_or(OpNumber::ZERO, |promise| promise.checkpoint)
+        };
+        core::array::from_fn(|index| op(&self.of[index]))
+    }
+
     fn commit_max(&self) -> OpNumber {
         self.of.iter().flatten().map(|promise| promise.commit).max().unwrap_or_default()
     }
@@ -159,7 +167,8 @@ impl<S: StateMachine> Replica<S> {
         // never became ours is not ours to speak of.
         let own = self.install.as_ref().and_then(Install::base_of_own_log);
         let own = own.unwrap_or(OpNumber::new(u64::MAX)).min(self.journal.durable());
-        self.journal.truncate(own);
+        // A log that has just begun anew is ours once the checkpoint that it follows is durable, and with it the promise.
+        self.journal.truncate(own.max(self.journal.base()));
         self.views.transition_to_view_change(view);
         self.begin_view_change();
         assert!(self.journal.op() >= self.commit_min);
@@ -178,6 +187,7 @@ impl<S: StateMachine> Replica<S> {
         self.votes.clear();
         self.promises.clear();
         self.install = None;
+        self.transfer = None;
         self.primary.clear();
         self.backup.clear();
         if self.newer_view.is_some_and(|newer| newer <= self.view()) {
@@ -210,6 +220,7 @@ impl<S: StateMachine> Replica<S> {
             log_view: self.log_view(),
             op,
             commit: self.commit_max,
+            checkpoint: self.checkpoints.durable_op(),
             headers: headers.into_boxed_slice(),
         })
     }
@@ -276,10 +287,12 @@ impl<S: StateMachine> Replica<S> {
         None
     }
 
-    /// Whether `headers` are the last ones of a log that ends at `op`.
+    /// Whether `headers` are the last ones of a log that ends at `op`: at most a pipeline of them, and fewer where the sender's log
+    /// begins behind a checkpoint.
     pub(super) fn is_log_end(&self, op: OpNumber, headers: &[crate::header::Header]) -> bool {
-        let count = op.get().min(u64::from(self.configuration.pipeline_max));
-        headers.len() as u64 == count
+        let most = op.get().min(u64::from(self.configuration.pipeline_max));
+        headers.len() as u64 <= most
+            && headers.is_empty() == (most == 0)
             && headers.last().is_none_or(|header| header.op == op)
             && is_chain(headers)
     }
@@ -356,6 +369,7 @@ impl<S: StateMachine> Replica<S> {
         self.views.transition_to_normal(log_view_durable);
         assert_eq!(self.journal.op(), install.op());
         self.commit_max = self.commit_max.max(install.commit());
+        let checkpoints = self.promises.checkpoints();
         self.promises.clear();
         self.votes.clear();
         self.timers.stop_all();
@@ -365,6 +379,7 @@ impl<S: StateMachine> Replica<S> {
         }
         if self.is_primary() {
             self.become_primary();
+            self.primary.checkpoints = checkpoints;
             for to in self.configuration.replicas().filter(|to| *to != self.me) {
                 self.tell_view(to, None, effects);
             }
@@ -379,10 +394,10 @@ impl<S: StateMachine> Replica<S> {
 
     /// Sends the log of this view, if this replica is normal in it.
     fn tell_view(&self, to: ReplicaIndex, nonce: Option<Nonce>, effects: &mut Effects) {
-        if self.status() != Status::Normal {
+        let op = self.journal.durable();
+        if self.status() != Status::Normal || op < self.journal.base() {
             return;
         }
-        let op = self.journal.durable();
         let headers = self.journal.headers_up_to(op, self.configuration.pipeline_max);
         let start = StartView {
             op,

@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn rest(&mut self) -> &'a [u8] {
+    pub(super) fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.0)
     }
 
@@ -47,6 +47,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn long(&mut self) -> Result<u64, DecodeError> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// Eight bytes that hold no more than four could.
+    pub(super) fn narrow(&mut self) -> Result<u32, DecodeError> {
+        u32::try_from(self.long()?).map_err(|_| DecodeError::Padding)
     }
 
     pub(super) fn wide(&mut self) -> Result<u128, DecodeError> {
@@ -65,7 +70,7 @@ impl<'a> Reader<'a> {
         self.wide().map(Checksum::new)
     }
 
-    fn header(&mut self) -> Result<Header, DecodeError> {
+    pub(super) fn header(&mut self) -> Result<Header, DecodeError> {
         Header::decode(self.take(HEADER_SIZE)?).ok_or(DecodeError::Header)
     }
 

@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::vec;
 
 use super::*;
@@ -59,14 +60,18 @@ fn commands() -> Vec<Command> {
     vec![
         Command::Prepare(Prepare { entry: entry(12, 5, b"put a 1"), commit: OpNumber::new(9) }),
         Command::Prepare(Prepare { entry: entry(1, 0, b""), commit: OpNumber::ZERO }),
-        Command::PrepareOk(PrepareOk { op, checksum }),
+        Command::PrepareOk(PrepareOk { op, checksum, checkpoint: OpNumber::new(8) }),
         Command::Commit(Commit { commit: op, checksum, sent_at: Instant::from_ns(5) }),
-        Command::CommitOk(CommitOk { sent_at: Instant::from_ns(u64::MAX) }),
+        Command::CommitOk(CommitOk {
+            sent_at: Instant::from_ns(u64::MAX),
+            checkpoint: OpNumber::new(8),
+        }),
         Command::StartViewChange,
         Command::DoViewChange(Arc::new(DoViewChange {
             log_view: ViewNumber::new(4),
             op,
             commit: OpNumber::new(13),
+            checkpoint: OpNumber::new(8),
             headers: headers.clone().into(),
         })),
         Command::StartView(Arc::new(StartView {
@@ -93,6 +98,14 @@ fn commands() -> Vec<Command> {
         Command::Headers(vec![].into()),
         Command::GetPrepare(GetPrepare { op, checksum }),
         Command::Repaired(entry(3, 1, b"old")),
+        Command::GetCheckpoint(GetCheckpoint { op, checksum, offset: 8192 }),
+        Command::Checkpoint(Arc::new(CheckpointPart {
+            header: *entry(8, 2, b"").header(),
+            checksum,
+            size: 4100,
+            offset: 4096,
+            bytes: Box::new(*b"rest"),
+        })),
         Command::Forward(request(b"put b 2", Operation::Apply)),
     ]
 }

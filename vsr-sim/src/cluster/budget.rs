@@ -148,7 +148,7 @@ impl Scribe<'_> {
         let slot_size = match ring {
             Zone::Headers => HEADER_SIZE as u64,
             Zone::Prepares => self.configuration.prepare_slot_size(),
-            Zone::Superblock => unreachable!("the rings are the log's"),
+            Zone::Superblock | Zone::Snapshots => unreachable!("the rings are the log's"),
         };
         let bytes = group * SLOTS_PER_HEADER_SECTOR * slot_size
             ..(group + 1) * SLOTS_PER_HEADER_SECTOR * slot_size;

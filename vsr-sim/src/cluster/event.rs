@@ -68,6 +68,9 @@ pub const EVENT_KINDS: &[&str] = &[
     "Returned",
     "Evicted",
     "ClientIgnored",
+    "Checkpointed",
+    "StateTransferBegun",
+    "StateRestored",
 ];
 
 fn replica_kind(event: &ReplicaEvent) -> u8 {
@@ -88,6 +91,9 @@ fn replica_kind(event: &ReplicaEvent) -> u8 {
         ReplicaEvent::SessionEvicted { .. } => 13,
         ReplicaEvent::Halted(_) => 14,
         ReplicaEvent::Ignored { .. } => 15,
+        ReplicaEvent::Checkpointed { .. } => 21,
+        ReplicaEvent::StateTransferBegun { .. } => 22,
+        ReplicaEvent::StateRestored { .. } => 23,
     }
 }
 
@@ -112,7 +118,10 @@ fn fold_replica(fold: Fold, event: &ReplicaEvent) -> Fold {
         | ReplicaEvent::Committed { op }
         | ReplicaEvent::Truncated { op }
         | ReplicaEvent::GapFound { op }
-        | ReplicaEvent::GapFilled { op } => fold.with(op.get()),
+        | ReplicaEvent::GapFilled { op }
+        | ReplicaEvent::Checkpointed { op }
+        | ReplicaEvent::StateTransferBegun { op }
+        | ReplicaEvent::StateRestored { op } => fold.with(op.get()),
         ReplicaEvent::Voted { view } | ReplicaEvent::SteppedDown { view } => fold.with(view.get()),
         ReplicaEvent::LogChosen { view, from, op } => {
             fold.with(view.get()).with(u64::from(from.get())).with(op.get())

@@ -295,6 +295,9 @@ impl Monitor {
             | ReplicaEvent::Voted { .. }
             | ReplicaEvent::SteppedDown { .. }
             | ReplicaEvent::LogChosen { .. }
+            | ReplicaEvent::Checkpointed { .. }
+            | ReplicaEvent::StateTransferBegun { .. }
+            | ReplicaEvent::StateRestored { .. }
             | ReplicaEvent::SessionEvicted { .. }
             | ReplicaEvent::Ignored { .. } => {}
         }
@@ -330,6 +333,9 @@ const fn is_change(event: &ReplicaEvent) -> bool {
         | ReplicaEvent::Truncated { .. }
         | ReplicaEvent::GapFilled { .. }
         | ReplicaEvent::LogChosen { .. }
+        | ReplicaEvent::Checkpointed { .. }
+        | ReplicaEvent::StateTransferBegun { .. }
+        | ReplicaEvent::StateRestored { .. }
         | ReplicaEvent::Halted(_) => true,
         ReplicaEvent::GapFound { .. }
         | ReplicaEvent::Voted { .. }

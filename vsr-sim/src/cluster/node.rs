@@ -66,7 +66,7 @@ impl Process for Node {
 
     const MESSAGE_KINDS: &'static [&'static str] = PACKET_KINDS;
     const EVENT_KINDS: &'static [&'static str] = EVENT_KINDS;
-    const ZONES: &'static [&'static str] = &["Superblock", "Headers", "Prepares"];
+    const ZONES: &'static [&'static str] = &["Superblock", "Headers", "Prepares", "Snapshots"];
 
     fn boot(blueprint: &Blueprint, boot: &Boot) -> Self {
         match replica_at(&blueprint.configuration, boot.node) {

@@ -27,6 +27,8 @@ pub const PACKET_KINDS: &[&str] = &[
     "Request",
     "Reply",
     "Eviction",
+    "GetCheckpoint",
+    "Checkpoint",
 ];
 
 /// The kinds of packets, as indices into [`PACKET_KINDS`].
@@ -67,6 +69,10 @@ pub mod kind {
     pub const REPLY: u8 = 16;
     /// The end of a session.
     pub const EVICTION: u8 = 17;
+    /// A question for a piece of a checkpoint.
+    pub const GET_CHECKPOINT: u8 = 18;
+    /// A piece of a checkpoint.
+    pub const CHECKPOINT: u8 = 19;
 }
 
 /// Folds numbers into one: quick, the same everywhere, and every bit counts.
@@ -112,16 +118,19 @@ fn fold_command(fold: Fold, command: &Command) -> Fold {
         Command::Prepare(prepare) => {
             fold.checksum(prepare.entry.header().checksum).with(prepare.commit.get())
         }
-        Command::PrepareOk(ok) => fold.with(ok.op.get()).checksum(ok.checksum),
+        Command::PrepareOk(ok) => {
+            fold.with(ok.op.get()).checksum(ok.checksum).with(ok.checkpoint.get())
+        }
         Command::Commit(commit) => {
             fold.with(commit.commit.get()).checksum(commit.checksum).with(commit.sent_at.as_ns())
         }
-        Command::CommitOk(ok) => fold.with(ok.sent_at.as_ns()),
+        Command::CommitOk(ok) => fold.with(ok.sent_at.as_ns()).with(ok.checkpoint.get()),
         Command::StartViewChange => fold,
         Command::DoViewChange(promise) => fold
             .with(promise.log_view.get())
             .with(promise.op.get())
             .with(promise.commit.get())
+            .with(promise.checkpoint.get())
             .headers(&promise.headers),
         Command::StartView(start) => fold
             .with(start.op.get())
@@ -142,6 +151,15 @@ fn fold_command(fold: Fold, command: &Command) -> Fold {
         Command::Headers(headers) => fold.headers(headers),
         Command::GetPrepare(get) => fold.with(get.op.get()).checksum(get.checksum),
         Command::Repaired(entry) => fold.checksum(entry.header().checksum),
+        Command::GetCheckpoint(get) => {
+            fold.with(get.op.get()).checksum(get.checksum).with(get.offset.into())
+        }
+        Command::Checkpoint(part) => fold
+            .checksum(part.header.checksum)
+            .checksum(part.checksum)
+            .with(part.size.into())
+            .with(part.offset.into())
+            .checksum(Checksum::of(&part.bytes)),
         Command::Forward(request) => fold.checksum(request.checksum).with(request.view.get()),
     }
 }
@@ -162,6 +180,8 @@ const fn command_kind(command: &Command) -> u8 {
         Command::Headers(_) => kind::HEADERS,
         Command::GetPrepare(_) => kind::GET_PREPARE,
         Command::Repaired(_) => kind::REPAIRED,
+        Command::GetCheckpoint(_) => kind::GET_CHECKPOINT,
+        Command::Checkpoint(_) => kind::CHECKPOINT,
         Command::Forward(_) => kind::FORWARD,
     }
 }
@@ -185,6 +205,8 @@ fn message_identity(message: &Message) -> u64 {
         Command::Headers(headers) => headers.last().map_or(0, |header| header.op.get()),
         Command::GetPrepare(get) => get.op.get(),
         Command::Repaired(entry) => entry.header().op.get(),
+        Command::GetCheckpoint(get) => get.op.get(),
+        Command::Checkpoint(part) => part.header.op.get(),
         Command::Forward(request) => request.request.get(),
     }
 }
@@ -192,13 +214,17 @@ fn message_identity(message: &Message) -> u64 {
 fn command_size(command: &Command) -> usize {
     match command {
         Command::Prepare(prepare) => HEADER_SIZE + prepare.entry.body().len() + 8,
-        Command::PrepareOk(_) | Command::GetPrepare(_) => 24,
-        Command::Commit(_) | Command::GetHeaders(_) => 32,
-        Command::CommitOk(_) | Command::GetState(_) => 8,
+        Command::GetPrepare(_) => 24,
+        Command::PrepareOk(_)
+        | Command::Commit(_)
+        | Command::GetHeaders(_)
+        | Command::GetCheckpoint(_) => 32,
+        Command::GetState(_) => 8,
         Command::StartViewChange => 0,
-        Command::DoViewChange(promise) => 28 + HEADER_SIZE * promise.headers.len(),
+        Command::Checkpoint(part) => HEADER_SIZE + 32 + part.bytes.len(),
+        Command::DoViewChange(promise) => 36 + HEADER_SIZE * promise.headers.len(),
         Command::StartView(start) => 29 + HEADER_SIZE * start.headers.len(),
-        Command::GetView(_) => 16,
+        Command::CommitOk(_) | Command::GetView(_) => 16,
         Command::NewState(state) => {
             state.entries.iter().map(|entry| HEADER_SIZE + entry.body().len()).sum::<usize>() + 12
         }

@@ -4,6 +4,18 @@ use std::cell::RefCell;
 
 use vsr_core::state_machine::StateMachine;
 
+/// One call, as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// Of [`StateMachine::apply`].
+    Applied(Applied<'a>),
+    /// Of [`StateMachine::restore`].
+    Restored {
+        /// The digest of the state that it brought, where the service has one.
+        digest: Option<u128>,
+    },
+}
+
 /// One call of [`StateMachine::apply`], as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied<'a> {
@@ -15,7 +27,7 @@ pub struct Applied<'a> {
     pub digest: Option<u128>,
 }
 
-/// Wraps a service and writes down every operation that it applies.
+/// Wraps a service and writes down every operation that it applies, and every state that it takes over.
 ///
 /// What was written down is collected after each step, so the memory is that of the busiest step.
 #[derive(Debug, Default)]
@@ -27,8 +39,14 @@ pub struct Recorded<S> {
 #[derive(Debug, Default)]
 struct Calls {
     bytes: Vec<u8>,
-    /// Where in `bytes` each operation and each reply ends.
-    ends: Vec<(usize, usize, Option<u128>)>,
+    list: Vec<Kept>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Where in `bytes` the operation and the reply end; `None` if a state was taken over.
+    ends: Option<(usize, usize)>,
+    digest: Option<u128>,
 }
 
 impl<S> Recorded<S> {
@@ -43,19 +61,23 @@ impl<S> Recorded<S> {
     }
 
     /// Hands over each call since the last time, oldest first, and forgets it.
-    pub fn collect(&self, mut take: impl FnMut(Applied<'_>)) {
+    pub fn collect(&self, mut take: impl FnMut(Call<'_>)) {
         let mut calls = self.calls.borrow_mut();
         let mut start = 0;
-        for (operation, reply, digest) in &calls.ends {
-            take(Applied {
-                operation: &calls.bytes[start..*operation],
-                reply: &calls.bytes[*operation..*reply],
+        for Kept { ends, digest } in &calls.list {
+            let Some((operation, reply)) = *ends else {
+                take(Call::Restored { digest: *digest });
+                continue;
+            };
+            take(Call::Applied(Applied {
+                operation: &calls.bytes[start..operation],
+                reply: &calls.bytes[operation..reply],
                 digest: *digest,
-            });
-            start = *reply;
+            }));
+            start = reply;
         }
         calls.bytes.clear();
-        calls.ends.clear();
+        calls.list.clear();
     }
 }
 
@@ -66,7 +88,8 @@ impl<S: StateMachine> StateMachine for Recorded<S> {
         calls.bytes.extend_from_slice(operation);
         let operation = calls.bytes.len();
         calls.bytes.extend_from_slice(reply);
-        calls.ends.push((operation, calls.bytes.len(), self.service.digest()));
+        let ends = Some((operation, calls.bytes.len()));
+        calls.list.push(Kept { ends, digest: self.service.digest() });
     }
 
     fn snapshot(&self, snapshot: &mut Vec<u8>) {
@@ -75,6 +98,7 @@ impl<S: StateMachine> StateMachine for Recorded<S> {
 
     fn restore(&mut self, snapshot: &[u8]) {
         self.service.restore(snapshot);
+        self.calls.get_mut().list.push(Kept { ends: None, digest: self.service.digest() });
     }
 
     fn digest(&self) -> Option<u128> {
@@ -98,10 +122,19 @@ mod tests {
         }
 
         let mut calls = Vec::new();
-        recorded.collect(|applied| {
-            assert_eq!(applied.digest, recorded.service().digest());
-            calls.push((applied.operation.to_vec(), applied.reply.to_vec()));
+        let mut restored = 0;
+        recorded.restore(&[]);
+        recorded.collect(|call| match call {
+            Call::Applied(applied) => {
+                assert_eq!(restored, 0);
+                calls.push((applied.operation.to_vec(), applied.reply.to_vec()));
+            }
+            Call::Restored { digest } => {
+                assert_eq!(digest, KeyValue::new().digest());
+                restored += 1;
+            }
         });
+        assert_eq!(restored, 1);
         assert_eq!(calls[0].0, put);
         assert_eq!(calls[1].0, get);
         assert_eq!(Answer::decode(&calls[1].1), Ok(Answer::Value(Some(b"1"))));

@@ -106,6 +106,7 @@ pub const fn zone_of(zone: io::Zone) -> Zone {
         io::Zone::Superblock => Zone(0),
         io::Zone::Headers => Zone(1),
         io::Zone::Prepares => Zone(2),
+        io::Zone::Snapshots => Zone(3),
     }
 }
 
@@ -120,6 +121,7 @@ pub fn zone_at(zone: Zone) -> io::Zone {
         0 => io::Zone::Superblock,
         1 => io::Zone::Headers,
         2 => io::Zone::Prepares,
-        other => unreachable!("a replica's disk has three zones, not {other}"),
+        3 => io::Zone::Snapshots,
+        other => unreachable!("a replica's disk has four zones, not {other}"),
     }
 }

@@ -213,6 +213,13 @@ fn message(message: &Message) -> String {
         Command::Headers(headers) => format!("Headers {view} {} of them", headers.len()),
         Command::GetPrepare(get) => format!("GetPrepare {view} {}", get.op),
         Command::Repaired(entry) => format!("Repaired {view} {}", entry.header().op),
+        Command::GetCheckpoint(get) => {
+            format!("GetCheckpoint {view} {} from byte {}", get.op, get.offset)
+        }
+        Command::Checkpoint(part) => {
+            let end = part.offset as usize + part.bytes.len();
+            format!("Checkpoint {view} {} {}..{end} of {}", part.header.op, part.offset, part.size)
+        }
         Command::Forward(request) => format!("Forward {view} {}", request.request),
     }
 }
@@ -281,6 +288,11 @@ fn replica_event(event: &ReplicaEvent) -> String {
         ReplicaEvent::SteppedDown { view } => format!("hears no quorum and stops leading {view}"),
         ReplicaEvent::LogChosen { view, from, op } => {
             format!("chooses the log of {from} for {view}, head {op}")
+        }
+        ReplicaEvent::Checkpointed { op } => format!("has a checkpoint of {op} durable"),
+        ReplicaEvent::StateTransferBegun { op } => format!("fetches the checkpoint of {op}"),
+        ReplicaEvent::StateRestored { op } => {
+            format!("takes its state from the checkpoint of {op}")
         }
         ReplicaEvent::SessionEvicted { session } => format!("drops session {session}"),
         ReplicaEvent::Halted(halt) => format!("halts: {halt:?}"),

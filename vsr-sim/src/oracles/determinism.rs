@@ -2,7 +2,7 @@
 //! the committed log.
 
 use vsr_core::header::Header;
-use vsr_core::number::ReplicaIndex;
+use vsr_core::number::{OpNumber, ReplicaIndex};
 
 use super::facts::{Facts, Outcome, describe};
 use super::violation::{Property, Violation};
@@ -35,6 +35,25 @@ pub(super) fn check(
         digest(outcome.digest),
     );
     Some(facts.violation(Property::Determinism, place, message))
+}
+
+/// `replica` has taken over the state of a checkpoint of `op`, and its service has this digest.
+pub(super) fn check_restored(
+    facts: &Facts,
+    replica: ReplicaIndex,
+    op: OpNumber,
+    digest: Option<u128>,
+) -> Option<Violation> {
+    let count = facts.log.applies_up_to(op);
+    let last = facts.log.applies().get(count.checked_sub(1)?)?;
+    let expected = facts.log.place(*last)?.outcome?.digest;
+    if expected == digest {
+        return None;
+    }
+    let message = format!(
+        "{replica} takes over the checkpoint of {op}\nits state is not the one that executing {last} gives"
+    );
+    Some(facts.violation(Property::Determinism, "restore", message))
 }
 
 #[cfg(test)]

@@ -125,6 +125,16 @@ moments! {
     EntryFetched = "entry-fetched";
     /// A session was evicted to make room.
     SessionEvicted = "session-evicted";
+    /// A checkpoint was named by a superblock.
+    CheckpointDurable = "checkpoint-durable";
+    /// A crash met the writing of a checkpoint.
+    CheckpointCutShort = "checkpoint-cut-short";
+    /// A slot of the log was used again.
+    SlotReused = "slot-reused";
+    /// A replica began from a checkpoint when it was booted.
+    StateRestored = "state-restored";
+    /// A replica took over the checkpoint of another one.
+    StateTransferred = "state-transferred";
     /// The log held as many undecided operations as the pipeline has room for.
     PipelineFull = "pipeline-full";
 }

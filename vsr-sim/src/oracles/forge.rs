@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use vsr_core::checkpoint::Checkpoint;
 use vsr_core::checksum::Checksum;
+use vsr_core::client_table::{ClientTable, SessionRecord};
 use vsr_core::configuration::Configuration;
 use vsr_core::header::{Entry, Header, Operation};
 use vsr_core::io::Zone;
@@ -12,7 +14,7 @@ use vsr_core::message::{
 };
 use vsr_core::number::{ClientId, OpNumber, ReplicaIndex, RequestNumber, Session, ViewNumber};
 use vsr_core::state_machine::StateMachine;
-use vsr_core::superblock::Superblock;
+use vsr_core::superblock::{Area, Superblock};
 use vsr_core::time::Instant;
 use vsr_core::wire::Frame;
 
@@ -31,7 +33,9 @@ impl StateMachine for Echo {
         reply.extend_from_slice(operation);
     }
 
-    fn snapshot(&self, _: &mut Vec<u8>) {}
+    fn snapshot(&self, snapshot: &mut Vec<u8>) {
+        snapshot.extend_from_slice(self.0.to_string().as_bytes());
+    }
 
     fn restore(&mut self, _: &[u8]) {}
 
@@ -181,8 +185,14 @@ impl Forge {
     }
 
     pub(super) fn ack(&mut self, from: u8, view: u64, entry: &Entry) {
+        self.ack_with(from, view, entry, 0);
+    }
+
+    /// As [`Self::ack`], by a replica that says it has a checkpoint of this operation.
+    pub(super) fn ack_with(&mut self, from: u8, view: u64, entry: &Entry, checkpoint: u64) {
         let Header { op, checksum, .. } = *entry.header();
-        self.say(from, view, Command::PrepareOk(PrepareOk { op, checksum }));
+        let checkpoint = OpNumber::new(checkpoint);
+        self.say(from, view, Command::PrepareOk(PrepareOk { op, checksum, checkpoint }));
     }
 
     /// The primary of the view says that everything up to the entry is committed.
@@ -216,6 +226,7 @@ impl Forge {
             log_view: v(log_view),
             op: headers.last().map_or(OpNumber::ZERO, |header| header.op),
             commit: OpNumber::ZERO,
+            checkpoint: OpNumber::ZERO,
             headers: headers.into(),
         };
         self.say(from, view, Command::DoViewChange(Arc::new(promise)));
@@ -225,7 +236,8 @@ impl Forge {
     pub(super) fn store(&mut self, replica: u8, entry: &Entry) {
         let mut bytes = entry.header().encode().to_vec();
         bytes.extend_from_slice(entry.body());
-        let offset = entry.header().op.get() * self.configuration.prepare_slot_size();
+        let slot = entry.header().op.get() % u64::from(self.configuration.slots);
+        let offset = slot * self.configuration.prepare_slot_size();
         self.write(replica, Zone::Prepares, offset, &bytes);
     }
 
@@ -258,6 +270,65 @@ impl Forge {
             sequence: self.sequence,
             view: v(view),
             log_view: v(log_view),
+            ..Superblock::first(&self.configuration, r(replica))
+        };
+        let mut bytes = Vec::new();
+        superblock.encode(&mut bytes);
+        self.write(replica, Zone::Superblock, 0, &bytes);
+    }
+
+    /// A cluster of three with a log of eight slots, in which op 3 makes a checkpoint due; and that checkpoint.
+    pub(super) fn at_checkpoint() -> (Self, Checkpoint) {
+        let mut configuration = Configuration::of(3);
+        configuration.checkpoint_interval = 3;
+        configuration.pipeline_max = 1;
+        configuration.slots = 8;
+        let mut forge = Self::silent(3);
+        forge.configuration = configuration;
+        forge.oracles = Oracles::new(&configuration, Echo::default());
+        let register = forge.request_of(CLIENT, 0, b"");
+        let entry = forge.append(0, &register);
+        forge.reply(0, 0, &entry, b"");
+        forge.complete(1, b"one");
+        forge.complete(2, b"two");
+        assert_eq!(forge.fired(), []);
+        let checkpoint = forge.checkpoint_with(b"two", b"2");
+        (forge, checkpoint)
+    }
+
+    /// A checkpoint of op 3 in which the client was last answered so, and the service's state is this.
+    pub(super) fn checkpoint_with(&self, result: &[u8], state: &[u8]) -> Checkpoint {
+        let header = self.log[2].header();
+        let mut table = ClientTable::new(4);
+        let record = SessionRecord {
+            session: Session::new(1),
+            request: header.request,
+            request_checksum: header.request_checksum,
+            op: header.op,
+            reply_checksum: Checksum::ZERO,
+            result: result.into(),
+        };
+        table.record(CLIENT, record);
+        self.checkpoint_of(&table, state)
+    }
+
+    pub(super) fn checkpoint_of(&self, table: &ClientTable, state: &[u8]) -> Checkpoint {
+        let count = std::str::from_utf8(state).unwrap().parse().unwrap();
+        Checkpoint::take(self.log[2].header(), table, &Echo(count))
+    }
+
+    /// The checkpoint is on the disk, and then the superblock names it.
+    pub(super) fn store_checkpoint(&mut self, replica: u8, checkpoint: &Checkpoint) {
+        self.write(replica, Zone::Snapshots, 0, checkpoint.bytes());
+        self.name_checkpoint(replica, checkpoint);
+    }
+
+    /// The first copy of the superblock names the checkpoint.
+    pub(super) fn name_checkpoint(&mut self, replica: u8, checkpoint: &Checkpoint) {
+        self.sequence += 1;
+        let superblock = Superblock {
+            sequence: self.sequence,
+            checkpoint: Some(checkpoint.record(Area::First)),
             ..Superblock::first(&self.configuration, r(replica))
         };
         let mut bytes = Vec::new();

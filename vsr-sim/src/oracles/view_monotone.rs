@@ -79,6 +79,8 @@ pub(super) const fn is_from_normal(command: &Command) -> bool {
         | Command::Headers(_)
         | Command::GetPrepare(_)
         | Command::Repaired(_)
+        | Command::GetCheckpoint(_)
+        | Command::Checkpoint(_)
         | Command::Forward(_) => false,
     }
 }

@@ -80,6 +80,12 @@ properties! {
     ReplyMatch = Safety, "I12", "reply-match", "A reply is not the result of its request.";
     /// Equal operations give equal states.
     Determinism = Safety, "I14", "determinism", "Replicas executed the same operations with different results.";
+    /// A checkpoint holds the state after its operation, the same at every replica.
+    CheckpointEqual = Safety, "I15", "checkpoint-equal", "A checkpoint is not that of its operation.";
+    /// Slots of the log are used again only behind durable checkpoints.
+    LogReuse = Safety, "I20", "log-reuse", "A part of the log was given up that no checkpoint made up for.";
+    /// The client table in a checkpoint is that of its operation.
+    TableEqual = Safety, "I23", "table-equal", "A checkpoint's client table is not that of its operation.";
     /// What a replica acknowledges or promises is on its disk.
     AckTruthful = Safety, "I17", "ack-truthful", "A replica acknowledged what its disk does not hold.";
     /// A replica never denies what it has acknowledged.

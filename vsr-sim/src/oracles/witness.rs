@@ -7,6 +7,7 @@ use vsr_core::wire::Frame;
 
 use super::judge::{Delivery, DiskBytes, Oracles};
 use crate::cluster::node::{Node, replica_at};
+use crate::cluster::recorded::Call;
 use crate::cluster::replica::zone_at;
 use crate::cluster::service::{AnyService, Machine};
 use crate::engine::disk::{Disk, Mishap, MishapKind, Resolution, Write};
@@ -190,8 +191,11 @@ impl Observer<Node> for Witness {
             return;
         };
         let oracles = &mut self.oracles;
-        running.replica().state_machine().collect(|applied| {
-            oracles.applied(now, replica, applied.operation, applied.reply, applied.digest);
+        running.replica().state_machine().collect(|call| match call {
+            Call::Applied(applied) => {
+                oracles.applied(now, replica, applied.operation, applied.reply, applied.digest);
+            }
+            Call::Restored { digest } => oracles.restored(now, replica, digest),
         });
     }
 

@@ -157,6 +157,9 @@ const fn is_shown(event: &Event) -> bool {
             | ReplicaEvent::Voted { .. }
             | ReplicaEvent::SteppedDown { .. }
             | ReplicaEvent::LogChosen { .. }
+            | ReplicaEvent::Checkpointed { .. }
+            | ReplicaEvent::StateTransferBegun { .. }
+            | ReplicaEvent::StateRestored { .. }
             | ReplicaEvent::SessionEvicted { .. }
             | ReplicaEvent::Halted(_),
         )

@@ -181,6 +181,9 @@ impl Story {
                 | ReplicaEvent::Voted { .. }
                 | ReplicaEvent::SteppedDown { .. }
                 | ReplicaEvent::LogChosen { .. }
+                | ReplicaEvent::Checkpointed { .. }
+                | ReplicaEvent::StateTransferBegun { .. }
+                | ReplicaEvent::StateRestored { .. }
                 | ReplicaEvent::SessionEvicted { .. }
                 | ReplicaEvent::Halted(_)
                 | ReplicaEvent::Ignored { .. },
@@ -217,6 +220,8 @@ impl Story {
                 | Command::Headers(_)
                 | Command::GetPrepare(_)
                 | Command::Repaired(_)
+                | Command::GetCheckpoint(_)
+                | Command::Checkpoint(_)
                 | Command::Forward(_) => return,
             },
             Frame::ClientMessage(ClientMessage::Reply(reply)) => {
@@ -278,11 +283,14 @@ const fn turns(event: &Event) -> bool {
             | ReplicaEvent::SteppedDown { .. }
             | ReplicaEvent::LogChosen { .. }
             | ReplicaEvent::SessionEvicted { .. }
+            | ReplicaEvent::StateTransferBegun { .. }
+            | ReplicaEvent::StateRestored { .. }
             | ReplicaEvent::Halted(_) => true,
             ReplicaEvent::StatusChanged {
                 status: Status::ViewChange | Status::Recovering, ..
             }
             | ReplicaEvent::Started { .. }
+            | ReplicaEvent::Checkpointed { .. }
             | ReplicaEvent::Prepared { .. }
             | ReplicaEvent::Durable { .. }
             | ReplicaEvent::Committed { .. }

@@ -24,7 +24,10 @@ impl<T: Listener> Run<'_, T> {
             let name = node.number();
             let (failed, wiped) = (self.monitor().failed_disks(), self.monitor().wiped_disks());
             let is_excused = match halt {
-                Halt::LogFull => return Err(Ended::Budget(format!("the log of r{name} is full"))),
+                Halt::OutOfSpace => {
+                    let words = format!("r{name} has no room for a checkpoint of its state");
+                    return Err(Ended::Budget(words));
+                }
                 Halt::DiskFailed if failed.contains(node) => {
                     self.world.crash(node);
                     let patience = self.scenario.cluster.timeouts.suspect_primary;
@@ -33,7 +36,7 @@ impl<T: Listener> Run<'_, T> {
                 }
                 Halt::WrongDisk if wiped.contains(node) => true,
                 Halt::WrongDisk | Halt::LogDamaged => !self.scenario.budget.is_within(),
-                Halt::DiskFailed => false,
+                Halt::DiskFailed | Halt::CheckpointDamaged => false,
             };
             if !is_excused {
                 let words = format!("r{name} halted ({halt:?}), with no reason that its disk gave");

@@ -12,7 +12,7 @@ use crate::cluster::workload::{Mix, Workload};
 use crate::engine::node::NodeIndex;
 use crate::engine::random::{Seed, Stream};
 use crate::engine::time::{Span, Time};
-use crate::faults::{Cue, Fault, Gate, MomentName, On, Selector, Shape, Step, Swarm, draw};
+use crate::faults::{Cue, Fault, Gate, Lasts, MomentName, On, Selector, Shape, Step, Swarm, draw};
 
 /// What flags put in the place of what was drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,9 +44,6 @@ pub enum Profile {
 /// Operations that each client asks for after the faults have stopped.
 pub const LATE_REQUESTS: u32 = 2;
 
-/// Log entries that nobody planned: registrations of clients that come back, and what their last lives left behind.
-const SPARE_SLOTS: u32 = 32;
-
 impl Scenario {
     /// The scenario of `seed`, but for what is overridden.
     #[must_use]
@@ -59,12 +56,14 @@ impl Scenario {
         let swarm = draw_swarm(seed, &cluster, &workload, duration);
         let mut aim = seed.stream("aim");
         let more = draw_more_steps(&mut seed.stream("more steps"), workload.requests);
+        let sleepers = draw_sleepers(&mut seed.stream("sleepers"), workload.requests, duration);
         let steps = swarm
             .plan
             .steps
             .into_iter()
             .map(|step| aimed(&mut aim, named(step, cluster.replicas)))
             .chain(more)
+            .chain(sleepers)
             .map(|step| step.map(Action::Fault))
             .collect();
         let size = Size { requests: workload.requests, replicas: cluster.replicas };
@@ -73,8 +72,7 @@ impl Scenario {
         workload.requests = overrides.requests.unwrap_or(workload.requests);
         // Room for all clients at least: else two could drive each other out for ever.
         cluster.sessions = cluster.sessions.max(u32::from(cluster.clients) + 1);
-        let clients = u32::from(cluster.clients);
-        cluster.fit_slots(workload.requests + clients * (LATE_REQUESTS + 2) + SPARE_SLOTS);
+        draw_log(&mut seed.stream("checkpoints"), &mut cluster);
         let mut scenario = Self {
             format: FORMAT,
             title: String::new(),
@@ -113,6 +111,43 @@ fn draw_cluster(stream: &mut Stream) -> Cluster {
     let sessions =
         if stream.chance(250_000) { u32::from(clients) + word(stream.within(1, 3)) } else { 64 };
     Cluster { replicas, clients, pipeline, sessions, ..Cluster::default() }
+}
+
+/// Somebody who sleeps, or hears nothing, while the others use their logs again and again.
+fn draw_sleepers(stream: &mut Stream, requests: u32, span: Span) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if !stream.chance(150_000) {
+        return steps;
+    }
+    for _ in 0..stream.within(1, 2) {
+        let mut on = On::first(MomentName::Event, "Prepared");
+        on.nth = word(stream.within(1, u64::from(requests) / 2));
+        let node =
+            Selector::new(*stream.pick_weighted(&[(3, "replica"), (2, "backup"), (1, "primary")]));
+        let (fault, why) = if stream.chance(600_000) {
+            (Fault::Crash { node }, "one sleeps for long")
+        } else {
+            (Fault::Isolate { node }, "one is alone for long")
+        };
+        let mut step = Step::on(on, fault);
+        step.lasts = if stream.chance(300_000) {
+            Lasts::On
+        } else {
+            Lasts::For(span.percent(stream.within(10, 90)))
+        };
+        steps.push(because(step, why));
+    }
+    steps
+}
+
+/// A log that is used again several times in most runs, and checkpoints of which there are more still.
+fn draw_log(stream: &mut Stream, cluster: &mut Cluster) {
+    cluster.checkpoint_interval =
+        *stream.pick_weighted(&[(1, 4_u32), (4, 8), (3, 12), (3, 16), (1, 32), (1, 64)]);
+    cluster.fit_slots();
+    if stream.chance(250_000) {
+        cluster.slots *= 2;
+    }
 }
 
 /// Timeouts, all longer or shorter together, and now and then too short for the links.
@@ -338,8 +373,6 @@ mod tests {
 
             let mut other =
                 draw(number, &Overrides { requests: Some(1_000), ..Overrides::default() });
-            assert!(other.cluster.slots >= 1_000);
-            other.cluster.slots = drawn.cluster.slots;
             other.workload = drawn.workload;
             assert_eq!(other, drawn);
         }

@@ -183,6 +183,9 @@ pub struct Cluster {
     pub pipeline: u32,
     /// The operations that a log has room for.
     pub slots: u32,
+    /// After how many operations a checkpoint is taken, again and again; as seldom as `slots` allows where it is left out, but after
+    /// every 256 at least.
+    pub checkpoint_interval: u32,
     /// The most sessions that are kept.
     pub sessions: u32,
     /// How long to wait for what.
@@ -197,6 +200,7 @@ impl Default for Cluster {
             clients: 3,
             pipeline: configuration.pipeline_max,
             slots: configuration.slots,
+            checkpoint_interval: configuration.checkpoint_interval,
             sessions: configuration.clients_max,
             timeouts: TimeoutSpans::of(&configuration.timeouts),
         }
@@ -210,16 +214,21 @@ impl Cluster {
         let mut configuration = Configuration::of(self.replicas);
         configuration.pipeline_max = self.pipeline;
         configuration.slots = self.slots;
+        configuration.checkpoint_interval = self.checkpoint_interval;
+        configuration.snapshot_size_max = SNAPSHOT_SIZE_MAX;
         configuration.clients_max = self.sessions;
         configuration.timeouts = self.timeouts.timeouts();
         configuration
     }
 
-    /// Makes the log large enough for `operations`, and no larger than that takes.
-    pub fn fit_slots(&mut self, operations: u32) {
-        self.slots = operations.max(2 * self.pipeline).next_power_of_two();
+    /// Makes the log as short as the interval of checkpoints allows.
+    pub const fn fit_slots(&mut self) {
+        self.slots = (2 * (self.checkpoint_interval + self.pipeline)).next_power_of_two();
     }
 }
+
+/// The most bytes of a checkpoint: more than the state of any workload here comes to.
+const SNAPSHOT_SIZE_MAX: u32 = 16 << 20;
 
 /// A [`Cluster`] as it stands in a file.
 #[derive(Deserialize)]
@@ -231,14 +240,16 @@ struct UncheckedCluster {
     clients: u8,
     pipeline: u32,
     slots: u32,
+    checkpoint_interval: Option<u32>,
     sessions: u32,
     timeouts: TimeoutSpans,
 }
 
 impl Default for UncheckedCluster {
     fn default() -> Self {
-        let Cluster { replicas, clients, pipeline, slots, sessions, timeouts } = Cluster::default();
-        Self { replicas, clients, pipeline, slots, sessions, timeouts }
+        let Cluster { replicas, clients, pipeline, slots, sessions, timeouts, .. } =
+            Cluster::default();
+        Self { replicas, clients, pipeline, slots, checkpoint_interval: None, sessions, timeouts }
     }
 }
 
@@ -246,8 +257,20 @@ impl TryFrom<UncheckedCluster> for Cluster {
     type Error = String;
 
     fn try_from(unchecked: UncheckedCluster) -> Result<Self, String> {
-        let UncheckedCluster { replicas, clients, pipeline, slots, sessions, timeouts } = unchecked;
-        let cluster = Self { replicas, clients, pipeline, slots, sessions, timeouts };
+        let UncheckedCluster {
+            replicas,
+            clients,
+            pipeline,
+            slots,
+            checkpoint_interval,
+            sessions,
+            timeouts,
+        } = unchecked;
+        let most =
+            (slots / 2).saturating_sub(pipeline).clamp(1, Self::default().checkpoint_interval);
+        let checkpoint_interval = checkpoint_interval.unwrap_or(most);
+        let cluster =
+            Self { replicas, clients, pipeline, slots, checkpoint_interval, sessions, timeouts };
         cluster.configuration().validate().map_err(|error| error.to_string())?;
         Ok(cluster)
     }

@@ -14,6 +14,7 @@ pub(crate) struct Disk {
     superblock: ZoneFile,
     headers: ZoneFile,
     prepares: ZoneFile,
+    snapshots: ZoneFile,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Disk {
             superblock: open("superblock")?,
             headers: open("headers")?,
             prepares: open("prepares")?,
+            snapshots: open("snapshots")?,
         })
     }
 
@@ -64,6 +66,7 @@ impl Disk {
             Zone::Superblock => &mut self.superblock,
             Zone::Headers => &mut self.headers,
             Zone::Prepares => &mut self.prepares,
+            Zone::Snapshots => &mut self.snapshots,
         }
     }
 
@@ -77,7 +80,9 @@ impl Disk {
 
     /// Makes all that was written durable. A failure is final: what the pages hold after it is anybody's guess.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        for zone in [&mut self.superblock, &mut self.headers, &mut self.prepares] {
+        let zones =
+            [&mut self.superblock, &mut self.headers, &mut self.prepares, &mut self.snapshots];
+        for zone in zones {
             if zone.is_dirty {
                 zone.file.sync_data()?;
                 zone.is_dirty = false;

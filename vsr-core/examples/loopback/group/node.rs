@@ -196,8 +196,13 @@ impl<'a> Node<'a> {
         self.step(Input::ClockSample(wall_clock()));
         self.step(Input::Start);
         while !self.is_killed() {
-            if let Some(Halt::LogFull | Halt::WrongDisk | Halt::LogDamaged | Halt::DiskFailed) =
-                self.replica.halted()
+            if let Some(
+                Halt::OutOfSpace
+                | Halt::WrongDisk
+                | Halt::LogDamaged
+                | Halt::CheckpointDamaged
+                | Halt::DiskFailed,
+            ) = self.replica.halted()
             {
                 return Err(io::Error::other(format!("{} has halted", self.replica.me())));
             }

@@ -9,6 +9,19 @@ use vsr_core::number::{ClientId, OpNumber, RequestNumber, Session};
 
 use crate::engine::time::Time;
 
+/// One checksum over sessions, in the order of their clients.
+pub(in super::super) fn sessions_checksum(
+    sessions: impl Iterator<Item = (ClientId, Session, RequestNumber)>,
+) -> Checksum {
+    let mut bytes = Vec::new();
+    for (client, session, request) in sessions {
+        bytes.extend_from_slice(&client.get().to_le_bytes());
+        bytes.extend_from_slice(&session.get().to_le_bytes());
+        bytes.extend_from_slice(&request.get().to_le_bytes());
+    }
+    Checksum::of(&bytes)
+}
+
 /// What a committed entry does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Effect {
@@ -114,6 +127,14 @@ impl Clients {
     /// Whether any client ever asked for these bytes. It looks at all of them: for explanations only.
     pub(in super::super) fn knows_body(&self, body: Checksum) -> bool {
         self.clients.values().any(|facts| facts.asked.iter().any(|asked| asked.body == body))
+    }
+
+    /// The sessions, and the last request executed in each, as one checksum.
+    pub(in super::super) fn sessions(&self) -> Checksum {
+        let sessions = self.clients.iter().filter_map(|(client, facts)| {
+            facts.session.map(|(session, request)| (*client, session, request))
+        });
+        sessions_checksum(sessions)
     }
 
     /// Executes a committed entry in the oracles' own client table.

@@ -1,9 +1,9 @@
-//! What the disk of one replica holds, decoded: the entries of its write-ahead log, and its promise.
+//! What the disk of one replica holds, decoded: the entries of its write-ahead log, its promise, and its checkpoints.
 
 use vsr_core::checksum::Checksum;
 use vsr_core::header::{HEADER_SIZE, Header};
 use vsr_core::number::{OpNumber, ViewNumber};
-use vsr_core::superblock::Superblock;
+use vsr_core::superblock::{Area, CheckpointRecord, Superblock};
 
 /// A whole entry in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,14 @@ pub(in super::super) struct Promise {
     pub(in super::super) sequence: u64,
     pub(in super::super) view: ViewNumber,
     pub(in super::super) log_view: ViewNumber,
+    pub(in super::super) checkpoint: Option<CheckpointRecord>,
+}
+
+impl Promise {
+    /// The operation of the checkpoint; 0 if there is none.
+    pub(in super::super) fn checkpoint_op(&self) -> OpNumber {
+        self.checkpoint.map_or(OpNumber::ZERO, |checkpoint| checkpoint.header.op)
+    }
 }
 
 /// One slot of the ring of prepares.
@@ -51,12 +59,16 @@ struct Copy {
 pub(in super::super) struct Disk {
     /// The ring of prepares, as far as it was ever written.
     slots: Vec<Slot>,
-    /// All operations from 1 to here are believed to be in their slots, and form a chain.
+    /// All operations after the checkpoint to here are believed to be in their slots, and form a chain with it.
     prefix: u64,
     copies: Vec<Copy>,
     promise: Promise,
     /// Whether anything is believed that is not there.
     is_deceived: bool,
+    /// The two areas for checkpoints, as far as they were ever written.
+    areas: [Vec<u8>; 2],
+    /// The newest checkpoint that was ever whole here.
+    checkpoint_max: OpNumber,
 }
 
 impl Disk {
@@ -66,6 +78,35 @@ impl Disk {
         self.copies.clear();
         self.promise = Promise::default();
         self.is_deceived = false;
+        self.areas.iter_mut().for_each(Vec::clear);
+        self.checkpoint_max = OpNumber::ZERO;
+    }
+
+    /// Bytes of the areas for checkpoints are these now.
+    pub(in super::super) fn put_snapshot(&mut self, offset: u64, bytes: &[u8], area_size: u64) {
+        let area = &mut self.areas[usize::from(offset >= area_size)];
+        let start = usize::try_from(offset % area_size).expect("an area fits in memory");
+        let end = start + bytes.len();
+        if area.len() < end {
+            area.resize(end, 0);
+        }
+        area[start..end].copy_from_slice(bytes);
+    }
+
+    /// What is where a checkpoint should be, as far as it was ever written.
+    pub(in super::super) fn snapshot(&self, area: Area, size: u32) -> &[u8] {
+        let bytes = &self.areas[usize::from(area.number())];
+        &bytes[..bytes.len().min(size as usize)]
+    }
+
+    /// The operation of the newest checkpoint that was ever whole here.
+    pub(in super::super) const fn checkpoint_max(&self) -> OpNumber {
+        self.checkpoint_max
+    }
+
+    /// A checkpoint has been found whole.
+    pub(in super::super) fn see_checkpoint(&mut self, op: OpNumber) {
+        self.checkpoint_max = self.checkpoint_max.max(op);
     }
 
     fn at(&self, op: OpNumber, slots: u32) -> Slot {
@@ -77,20 +118,25 @@ impl Disk {
         self.at(op, slots).believed
     }
 
-    /// Whether the replica may believe the entry to be there.
+    /// Whether the replica may believe the entry to be there, or in the checkpoint.
     pub(in super::super) fn holds(&self, held: &Held, slots: u32) -> bool {
-        is_same(self.slot(held.op, slots), held)
+        self.is_in_checkpoint(held) || is_same(self.slot(held.op, slots), held)
     }
 
-    /// Whether the entry is really there, whole.
+    /// Whether a checkpoint makes up for the entry, which was committed if one does.
+    fn is_in_checkpoint(&self, held: &Held) -> bool {
+        held.op <= self.promise.checkpoint_op()
+    }
+
+    /// Whether the entry is really there, whole, or in the checkpoint.
     pub(in super::super) fn is_whole(&self, held: &Held, slots: u32) -> bool {
-        is_same(self.at(held.op, slots).held, held)
+        self.is_in_checkpoint(held) || is_same(self.at(held.op, slots).held, held)
     }
 
-    /// Whether the entry should be there, whole or not: the replica must not deny it.
+    /// Whether the entry should be there, whole or not, or is in the checkpoint: the replica must not deny it.
     pub(in super::super) fn owes(&self, held: &Held, slots: u32) -> bool {
         let slot = self.at(held.op, slots);
-        is_same(slot.held, held) || is_same(slot.owed, held)
+        self.is_in_checkpoint(held) || is_same(slot.held, held) || is_same(slot.owed, held)
     }
 
     /// What is really there in the slot of `op`, if it is of that operation; and what should be, if something else is there.
@@ -109,10 +155,12 @@ impl Disk {
         if !self.is_deceived {
             return 0;
         }
-        self.slots.iter().filter(|slot| slot.owed.is_some()).count()
+        let base = self.promise.checkpoint_op();
+        let is_owed = |slot: &&Slot| slot.owed.is_some_and(|owed| owed.op > base);
+        self.slots.iter().filter(is_owed).count()
     }
 
-    /// All operations from 1 to this one are here, a chain, as far as the replica can know.
+    /// All operations from 1 to this one are here, as far as the replica can know: in the checkpoint, and a chain in the log.
     pub(in super::super) const fn prefix(&self) -> OpNumber {
         OpNumber::new(self.prefix)
     }
@@ -164,9 +212,9 @@ impl Disk {
         for copy in &mut self.copies {
             copy.believed = copy.held;
         }
-        self.prefix = 0;
-        self.advance(root, slots);
         self.promise = self.newest_promise();
+        self.prefix = self.promise.checkpoint_op().get();
+        self.advance(root, slots);
         self.is_deceived = self.slots.iter().any(|slot| slot.owed.is_some());
     }
 
@@ -178,12 +226,16 @@ impl Disk {
         for changed in [before, now].into_iter().flatten() {
             self.prefix = self.prefix.min(changed.op.get().saturating_sub(1));
         }
+        self.prefix = self.prefix.max(self.promise.checkpoint_op().get());
         self.advance(root, slots);
     }
 
     fn advance(&mut self, root: Checksum, slots: u32) {
+        let checkpoint = self.promise.checkpoint.map(|checkpoint| checkpoint.header);
+        let (base, root) =
+            checkpoint.map_or((0, root), |header| (header.op.get(), header.checksum));
         let mut last = match self.prefix {
-            0 => root,
+            prefix if prefix == base => root,
             prefix => match self.slot(OpNumber::new(prefix), slots) {
                 Some(held) => held.checksum,
                 None => unreachable!("the prefix is in its slots"),
@@ -206,10 +258,21 @@ impl Disk {
     }
 
     /// This was written as a copy of the superblock; answers the promise before.
-    pub(in super::super) fn put_promise(&mut self, copy: usize, now: Option<Promise>) -> Promise {
+    pub(in super::super) fn put_promise(
+        &mut self,
+        copy: usize,
+        now: Option<Promise>,
+        root: Checksum,
+        slots: u32,
+    ) -> Promise {
         *self.copy_mut(copy) = Copy { held: now, believed: now };
         let newest = self.newest_promise();
-        std::mem::replace(&mut self.promise, newest)
+        let before = std::mem::replace(&mut self.promise, newest);
+        if before.checkpoint != newest.checkpoint {
+            self.prefix = newest.checkpoint_op().get();
+            self.advance(root, slots);
+        }
+        before
     }
 
     /// A copy of the superblock holds this now, though nobody was told so.
@@ -243,8 +306,8 @@ pub(in super::super) fn entry_in(bytes: &[u8]) -> Option<Header> {
 /// The promise in a copy of the superblock, if it is whole.
 pub(in super::super) fn promise_in(bytes: &[u8]) -> Option<Promise> {
     let superblock = Superblock::decode(bytes)?;
-    let Superblock { sequence, view, log_view, .. } = superblock;
-    Some(Promise { sequence, view, log_view })
+    let Superblock { sequence, view, log_view, checkpoint, .. } = superblock;
+    Some(Promise { sequence, view, log_view, checkpoint })
 }
 
 #[cfg(test)]
@@ -312,19 +375,48 @@ mod tests {
     #[test]
     fn the_promise_is_the_newest_whole_copy() {
         let promise = |sequence, view| {
-            Some(Promise { sequence, view: ViewNumber::new(view), log_view: ViewNumber::ZERO })
+            let view = ViewNumber::new(view);
+            Some(Promise { sequence, view, ..Promise::default() })
         };
         let mut disk = Disk::default();
-        disk.put_promise(0, promise(1, 4));
-        assert_eq!(disk.put_promise(1, promise(2, 5)).view.get(), 4);
+        let put = |disk: &mut Disk, copy, promise| {
+            disk.put_promise(copy, promise, Checksum::new(100), SLOTS)
+        };
+        put(&mut disk, 0, promise(1, 4));
+        assert_eq!(put(&mut disk, 1, promise(2, 5)).view.get(), 4);
         assert_eq!(disk.promise().view.get(), 5);
         disk.spoil_promise(1, None);
         assert_eq!(disk.promise().view.get(), 5, "nobody knows");
         disk.read_back(Checksum::new(100), SLOTS);
         assert_eq!(disk.promise().view.get(), 4);
-        disk.put_promise(1, None);
+        put(&mut disk, 1, None);
         assert_eq!(disk.promise().view.get(), 4);
-        disk.put_promise(0, None);
+        put(&mut disk, 0, None);
         assert_eq!(disk.promise(), Promise::default());
+    }
+
+    #[test]
+    fn the_prefix_goes_on_behind_the_checkpoint_though_slots_be_used_again() {
+        let root = Checksum::new(100);
+        let mut disk = Disk::default();
+        for op in 1..=6 {
+            let slot = usize::try_from(op).unwrap();
+            disk.put(slot, Some(held(op, u128::from(op) + 100, u128::from(op) + 99)), root, SLOTS);
+        }
+        let mut header = Header::root(vsr_core::number::ClusterId::new(1));
+        header.op = OpNumber::new(4);
+        header.checksum = Checksum::new(104);
+        let checksum = Checksum::ZERO;
+        let checkpoint = CheckpointRecord { header, checksum, size: 1, area: Area::First };
+        let promise = Promise { sequence: 1, checkpoint: Some(checkpoint), ..Promise::default() };
+        disk.put_promise(0, Some(promise), root, SLOTS);
+        assert_eq!(disk.prefix().get(), 6);
+        disk.put(1, Some(held(9, 109, 108)), root, SLOTS);
+        assert_eq!(disk.prefix().get(), 6, "what the checkpoint holds may go");
+        disk.put(5, Some(held(13, 113, 112)), root, SLOTS);
+        assert_eq!(disk.prefix().get(), 4, "what it does not hold may not");
+        assert!(disk.holds(&held(1, 101, 100), SLOTS));
+        assert!(!disk.holds(&held(5, 105, 104), SLOTS));
+        // A prefix that began at the first operation for ever would be over as soon as a slot is used again.
     }
 }

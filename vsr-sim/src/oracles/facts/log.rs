@@ -20,6 +20,7 @@ pub(in super::super) enum How {
     NewState,
     Reply,
     Apply,
+    Checkpoint,
 }
 
 impl How {
@@ -32,6 +33,7 @@ impl How {
             Self::NewState => "NewState",
             Self::Reply => "Reply",
             Self::Apply => "apply",
+            Self::Checkpoint => "checkpoint",
         }
     }
 }
@@ -45,6 +47,7 @@ impl fmt::Display for How {
             Self::NewState => write!(formatter, "says its NewState"),
             Self::Reply => write!(formatter, "says its Reply"),
             Self::Apply => write!(formatter, "by executing it"),
+            Self::Checkpoint => write!(formatter, "says its checkpoint"),
         }
     }
 }
@@ -67,6 +70,17 @@ pub(in super::super) struct Outcome {
     pub(in super::super) digest: Option<u128>,
 }
 
+/// What a checkpoint after an operation must hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Taken {
+    /// The sessions, and the last request executed in each, by the oracles' own client table.
+    pub(in super::super) sessions: Option<Checksum>,
+    /// The state of the reference service.
+    pub(in super::super) state: Option<Checksum>,
+    /// The first one that was seen on a disk, and whose it was.
+    pub(in super::super) first: Option<(Checksum, ReplicaIndex)>,
+}
+
 /// What is known of one place in the log.
 #[derive(Debug, Default)]
 pub(in super::super) struct Place {
@@ -80,6 +94,7 @@ pub(in super::super) struct Place {
     pub(in super::super) outcome: Option<Outcome>,
     /// The result of the first reply that left, and the view that it left from.
     pub(in super::super) replied: Option<(Checksum, ViewNumber)>,
+    pub(in super::super) taken: Taken,
 }
 
 impl Place {
@@ -90,6 +105,7 @@ impl Place {
         self.effect = None;
         self.outcome = None;
         self.replied = None;
+        self.taken = Taken::default();
     }
 
     pub(in super::super) fn header(&self, checksum: Checksum) -> Option<&Header> {
@@ -120,8 +136,9 @@ pub(in super::super) struct Log {
     /// One for each operation, the first is unused; memory is kept beyond `used`.
     places: Vec<Place>,
     used: usize,
-    /// No log reaches further: until there are checkpoints a slot is used once.
+    /// No log reaches further: a slot is used again only behind a checkpoint.
     op_max: u64,
+    slots: u64,
     root: Checksum,
     /// All operations up to here are known to be committed, and which.
     commit: u64,
@@ -139,7 +156,8 @@ impl Log {
     pub(super) fn reset(&mut self, configuration: &Configuration) {
         self.places[..self.used].iter_mut().for_each(Place::reset);
         self.used = 0;
-        self.op_max = u64::from(configuration.slots);
+        self.slots = u64::from(configuration.slots);
+        self.op_max = self.slots;
         self.root = Header::root(configuration.cluster).checksum;
         self.commit = 0;
         self.committed_at = Time::ZERO;
@@ -162,6 +180,16 @@ impl Log {
 
     pub(in super::super) const fn grown_at(&self) -> Time {
         self.grown_at
+    }
+
+    /// Some disk has a checkpoint of this operation: a log may reach as far beyond it as there are slots.
+    pub(in super::super) fn see_checkpoint(&mut self, op: OpNumber) {
+        self.op_max = self.op_max.max(op.get() + self.slots);
+    }
+
+    /// How many of the operations up to `op` reach the service.
+    pub(in super::super) fn applies_up_to(&self, op: OpNumber) -> usize {
+        self.applies.partition_point(|applied| *applied <= op)
     }
 
     /// Whether any log can have this operation.

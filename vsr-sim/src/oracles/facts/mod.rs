@@ -6,9 +6,9 @@ mod clients;
 mod disk;
 mod log;
 
-pub(super) use clients::{Clients, Effect};
+pub(super) use clients::{Clients, Effect, sessions_checksum};
 pub(super) use disk::{Disk, Held, Promise, entry_in, promise_in};
-pub(super) use log::{Committed, How, Log, Outcome, describe};
+pub(super) use log::{Committed, How, Log, Outcome, Taken, describe};
 
 use vsr_core::checksum::Checksum;
 use vsr_core::configuration::Configuration;
@@ -162,7 +162,7 @@ impl Facts {
         self.replica(replica).disk.promise()
     }
 
-    /// On how many disks the entry is, whole.
+    /// On how many disks the entry is, whole, or in a checkpoint.
     pub(super) fn holders(&self, held: &Held) -> u8 {
         let slots = self.configuration.slots;
         self.count(|disk| disk.is_whole(held, slots))

@@ -1,14 +1,18 @@
 //! What is on the disks.
 
+use vsr_core::checkpoint::CHUNK_SIZE;
 use vsr_core::header::{HEADER_SIZE, Header};
 use vsr_core::io::Zone;
 use vsr_core::number::ReplicaIndex;
 use vsr_core::state_machine::StateMachine;
 use vsr_core::superblock::Superblock;
 
+use super::super::agreement::Claim;
 use super::super::exposure::Moment;
-use super::super::facts::{Held, entry_in, promise_in};
-use super::super::{acked_durable, bounds, view_monotone};
+use super::super::facts::{Held, How, Promise, entry_in, promise_in};
+use super::super::{
+    acked_durable, bounds, checkpoint_equal, log_reuse, table_equal, view_monotone,
+};
 use super::{DiskBytes, Oracles};
 use crate::engine::disk::{MishapKind, Resolution};
 use crate::engine::time::Time;
@@ -35,6 +39,7 @@ impl<S: StateMachine> Oracles<S> {
         match found.zone {
             Zone::Prepares if !is_whole => self.exposure.count(Moment::TornEntry),
             Zone::Superblock if !is_whole => self.exposure.count(Moment::TornSuperblock),
+            Zone::Snapshots => self.exposure.count(Moment::CheckpointCutShort),
             Zone::Prepares | Zone::Superblock | Zone::Headers => {}
         }
     }
@@ -64,14 +69,17 @@ impl<S: StateMachine> Oracles<S> {
         let index = usize::try_from(index).expect("records fit in memory");
         match found.zone {
             Zone::Headers => {}
+            Zone::Snapshots => self.snapshot_holds(found),
             Zone::Superblock => {
                 let promise = promise_in(found.bytes);
                 if promise.is_none() {
                     self.exposure.count(Moment::SuperblockSpoiled);
                 }
+                let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
                 let disk = &mut self.facts.replica_mut(found.replica).disk;
                 if kind == MishapKind::WriteLate {
-                    disk.put_promise(index, promise);
+                    let before = disk.put_promise(index, promise, root, slots);
+                    self.checkpoint_named(found.replica, &before);
                 } else {
                     disk.spoil_promise(index, promise);
                 }
@@ -120,6 +128,7 @@ impl<S: StateMachine> Oracles<S> {
             Zone::Superblock => Superblock::copy_size(&self.facts.configuration),
             Zone::Headers => HEADER_SIZE as u64,
             Zone::Prepares => self.facts.configuration.prepare_slot_size(),
+            Zone::Snapshots => CHUNK_SIZE.into(),
         }
     }
 
@@ -130,16 +139,66 @@ impl<S: StateMachine> Oracles<S> {
             Zone::Headers => true,
             Zone::Superblock => self.superblock_holds(found, index, place),
             Zone::Prepares => self.slot_holds(found, index, place),
+            Zone::Snapshots => {
+                self.snapshot_holds(found);
+                true
+            }
         }
+    }
+
+    fn snapshot_holds(&mut self, found: &DiskBytes<'_>) {
+        let size = self.facts.configuration.snapshot_area_size();
+        let disk = &mut self.facts.replica_mut(found.replica).disk;
+        disk.put_snapshot(found.offset, found.bytes, size);
     }
 
     fn superblock_holds(&mut self, found: &DiskBytes<'_>, copy: u64, place: &str) -> bool {
         let promise = promise_in(found.bytes);
         let copy = usize::try_from(copy).expect("a disk has a few copies");
-        let before = self.facts.replica_mut(found.replica).disk.put_promise(copy, promise);
+        let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
+        let disk = &mut self.facts.replica_mut(found.replica).disk;
+        let before = disk.put_promise(copy, promise, root, slots);
+        self.checkpoint_named(found.replica, &before);
         let violation = view_monotone::check_disk(&self.facts, found.replica, before, place);
         self.found(violation);
         promise.is_some()
+    }
+
+    /// The superblock may name another checkpoint than `before`.
+    fn checkpoint_named(&mut self, replica: ReplicaIndex, before: &Promise) {
+        let now = self.facts.promise(replica);
+        let Some(record) = now.checkpoint.filter(|_| now.checkpoint_op() > before.checkpoint_op())
+        else {
+            return;
+        };
+        self.exposure.count(Moment::CheckpointDurable);
+        let checkpoint = match checkpoint_equal::read(&self.facts, replica, &record) {
+            Ok(checkpoint) => checkpoint,
+            Err(violation) => return self.found(Some(violation)),
+        };
+        let header = record.header;
+        let violation = bounds::check_op(&self.facts, replica, header.op, "checkpoint");
+        if violation.is_some() {
+            return self.found(violation);
+        }
+        self.facts.log.see(&header);
+        let (view, by) = (now.log_view, replica);
+        let claim =
+            Claim { op: header.op, checksum: header.checksum, view, by, how: How::Checkpoint };
+        self.claimed(&claim);
+        self.take_reference(header.op);
+        let expected = self.facts.log.place_mut(header.op).taken;
+        let violations = [
+            table_equal::check(&self.facts, replica, &checkpoint, &expected),
+            checkpoint_equal::check(&self.facts, replica, &record, &checkpoint, &expected),
+        ];
+        for violation in violations {
+            self.found(violation);
+        }
+        let taken = &mut self.facts.log.place_mut(header.op).taken;
+        taken.first.get_or_insert((record.checksum, replica));
+        self.facts.log.see_checkpoint(header.op);
+        self.facts.replica_mut(replica).disk.see_checkpoint(header.op);
     }
 
     fn slot_holds(&mut self, found: &DiskBytes<'_>, slot: u64, place: &str) -> bool {
@@ -165,6 +224,11 @@ impl<S: StateMachine> Oracles<S> {
             self.exposure.count(Moment::EntryReplaced);
             let violation = acked_durable::check(&self.facts, found.replica, &lost, place);
             self.found(violation);
+            if let Some(held) = held.filter(|held| held.op > lost.op) {
+                self.exposure.count(Moment::SlotReused);
+                let violation = log_reuse::check(&self.facts, found.replica, &lost, &held);
+                self.found(violation);
+            }
         }
         held.is_some()
     }

@@ -114,6 +114,10 @@ impl<S: StateMachine> Oracles<S> {
         let evictions = self.facts.clients.eviction_count();
         let effect = self.facts.clients.execute(&header, self.facts.configuration.clients_max);
         self.facts.log.set_effect(op, effect);
+        if self.facts.configuration.is_checkpoint(op) {
+            let sessions = self.facts.clients.sessions();
+            self.facts.log.place_mut(op).taken.sessions = Some(sessions);
+        }
         if self.facts.clients.eviction_count() > evictions {
             self.exposure.count(Moment::SessionEvicted);
         }
@@ -189,8 +193,40 @@ impl<S: StateMachine> Oracles<S> {
         self.facts.log.commit() > commit
     }
 
+    /// A replica has called [`StateMachine::restore`]: its state is that of the checkpoint that its disk names, with this digest.
+    pub fn restored(&mut self, now: Time, replica: ReplicaIndex, digest: Option<u128>) {
+        self.facts.now = now;
+        let op = self.facts.promise(replica).checkpoint_op();
+        let applied = self.facts.log.applies_up_to(op);
+        let known = self.facts.replica_mut(replica);
+        known.applied = applied;
+        let moment =
+            if known.has_spoken { Moment::StateTransferred } else { Moment::StateRestored };
+        self.exposure.count(moment);
+        let violation = determinism::check_restored(&self.facts, replica, op, digest);
+        self.found(violation);
+    }
+
+    /// The state that a checkpoint of `op` must hold is known once the reference has executed so far, and no further.
+    pub(super) fn take_reference(&mut self, op: OpNumber) {
+        let place = self.facts.log.place(op);
+        let is_known = place.is_some_and(|place| place.taken.state.is_some());
+        if is_known || self.facts.log.applies_up_to(op) != self.reference_count {
+            return;
+        }
+        self.reply.clear();
+        self.reference.snapshot(&mut self.reply);
+        let state = Checksum::of(&self.reply);
+        self.facts.log.place_mut(op).taken.state = Some(state);
+    }
+
     /// The reference service executes `op`, as the first of all.
     fn execute_reference(&mut self, op: OpNumber, operation: &[u8]) {
+        let interval = u64::from(self.facts.configuration.checkpoint_interval);
+        let due = OpNumber::new((op.get() - 1) / interval * interval);
+        if due > OpNumber::ZERO {
+            self.take_reference(due);
+        }
         self.reply.clear();
         self.reference.apply(operation, &mut self.reply);
         self.reference_count += 1;

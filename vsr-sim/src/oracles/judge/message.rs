@@ -10,8 +10,8 @@ use super::super::agreement::Claim;
 use super::super::exposure::Moment;
 use super::super::facts::{Acknowledged, Begun, Held, How, Promised};
 use super::super::{
-    ack_truthful, bounds, log_choice, nack_truthful, one_log_per_view, promise_kept, view_monotone,
-    view_quorum, view_survival,
+    ack_truthful, bounds, log_choice, log_reuse, nack_truthful, one_log_per_view, promise_kept,
+    view_monotone, view_quorum, view_survival,
 };
 use super::{Delivery, Oracles};
 use crate::engine::time::Time;
@@ -49,11 +49,21 @@ impl<S: StateMachine> Oracles<S> {
             }
             Command::StartViewChange => self.exposure.count(Moment::Vote),
             Command::Forward(_) => self.exposure.count(Moment::RequestForwarded),
-            Command::CommitOk(_)
-            | Command::GetView(_)
+            Command::CommitOk(ok) => {
+                let violation = log_reuse::check_said(&self.facts, from, ok.checkpoint, "CommitOk");
+                self.found(violation);
+            }
+            Command::Checkpoint(part) => {
+                self.seen(from, &part.header, "Checkpoint");
+                let op = part.header.op;
+                let violation = log_reuse::check_said(&self.facts, from, op, "Checkpoint");
+                self.found(violation);
+            }
+            Command::GetView(_)
             | Command::GetState(_)
             | Command::GetHeaders(_)
-            | Command::GetPrepare(_) => {}
+            | Command::GetPrepare(_)
+            | Command::GetCheckpoint(_) => {}
         }
     }
 
@@ -153,9 +163,10 @@ impl<S: StateMachine> Oracles<S> {
             self.found(violation);
             return;
         }
-        let violation = ack_truthful::check_ack(&self.facts, from, view, ack);
+        let violation = ack_truthful::check_ack(&self.facts, from, view, ack)
+            .or_else(|| log_reuse::check_said(&self.facts, from, ack.checkpoint, "PrepareOk"));
         self.found(violation);
-        let PrepareOk { op, checksum } = *ack;
+        let PrepareOk { op, checksum, .. } = *ack;
         let known = self.facts.replica_mut(from);
         known.acknowledged = known.acknowledged.max(Some(Acknowledged { view, op, checksum }));
         self.in_log(from, view, ack.op, ack.checksum, "PrepareOk");
@@ -223,13 +234,25 @@ impl<S: StateMachine> Oracles<S> {
         let facts = &self.facts;
         let violation =
             bounds::check_headers(facts, from, promise.op, &promise.headers, "DoViewChange")
-                .or_else(|| ack_truthful::check_promise(facts, from, view, promise));
+                .or_else(|| ack_truthful::check_promise(facts, from, view, promise))
+                .or_else(|| log_reuse::check_said(facts, from, promise.checkpoint, "DoViewChange"));
         self.found(violation);
         let violation = nack_truthful::check(&self.facts, from, view, promise);
         self.found(violation);
         let known = self.facts.replica_mut(from);
         known.promised = known.promised.max(view);
-        self.headers_in_log(from, promise.log_view, &promise.headers, "DoViewChange");
+        // What its checkpoint holds is committed, but in which view nobody can tell: whoever took it over from another replica keeps
+        // its log view, and has the log of that view only beyond.
+        let checkpoint = self.facts.promise(from).checkpoint_op();
+        let known = promise.headers.partition_point(|header| header.op <= checkpoint);
+        for header in &promise.headers[..known] {
+            if self.seen(from, header, "DoViewChange") {
+                let Header { op, checksum, .. } = *header;
+                let view = promise.log_view;
+                self.claimed(&Claim { op, checksum, view, by: from, how: How::Checkpoint });
+            }
+        }
+        self.headers_in_log(from, promise.log_view, &promise.headers[known..], "DoViewChange");
         let head = promise.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
         let DoViewChange { log_view, op, .. } = *promise;
         self.facts.see_promised(Promised { from, view, log_view, op, head });
@@ -288,6 +311,8 @@ const fn name(command: &Command) -> &'static str {
         Command::Headers(_) => "Headers",
         Command::GetPrepare(_) => "GetPrepare",
         Command::Repaired(_) => "Repaired",
+        Command::GetCheckpoint(_) => "GetCheckpoint",
+        Command::Checkpoint(_) => "Checkpoint",
         Command::Forward(_) => "Forward",
     }
 }

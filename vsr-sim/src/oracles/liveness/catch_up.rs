@@ -113,7 +113,10 @@ mod tests {
                 forge.commit(view, &last);
             } else {
                 let sent_at = vsr_core::time::Instant::ZERO;
-                let ok = vsr_core::message::CommitOk { sent_at };
+                let ok = vsr_core::message::CommitOk {
+                    sent_at,
+                    checkpoint: vsr_core::number::OpNumber::ZERO,
+                };
                 forge.say(*member, view, vsr_core::message::Command::CommitOk(ok));
             }
         }
