@@ -73,6 +73,15 @@ pub const EVENT_KINDS: &[&str] = &[
     "StateRestored",
 ];
 
+/// Whether replicas speak of events of this kind, by its place in [`EVENT_KINDS`]; if not, clients do.
+#[must_use]
+pub const fn is_of_replica(kind: usize) -> bool {
+    kind < CLIENT_KIND_FIRST
+}
+
+/// The first kind of events of which clients speak.
+const CLIENT_KIND_FIRST: usize = 16;
+
 fn replica_kind(event: &ReplicaEvent) -> u8 {
     match event {
         ReplicaEvent::Started { .. } => 0,

@@ -75,6 +75,23 @@ pub mod kind {
     pub const CHECKPOINT: u8 = 19;
 }
 
+/// The kind called `name`.
+#[must_use]
+pub fn number_of_kind(name: &str) -> Option<u8> {
+    let place = PACKET_KINDS.iter().position(|kind| *kind == name)?;
+    u8::try_from(place).ok()
+}
+
+/// Whether replicas send packets of a kind, and whether replicas get them; if not, clients do.
+#[must_use]
+pub const fn ends_of(kind: u8) -> (bool, bool) {
+    match kind {
+        kind::REQUEST => (false, true),
+        kind::REPLY | kind::EVICTION => (true, false),
+        _ => (true, true),
+    }
+}
+
 /// Folds numbers into one: quick, the same everywhere, and every bit counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fold(u64);

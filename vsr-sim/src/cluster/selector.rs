@@ -45,6 +45,30 @@ impl Words {
         WORDS.contains(&word) || numbered(word).is_some() || selector.is_built_in(128)
     }
 
+    /// The nodes that a word may mean at some moment; nobody, if it names a node that the cluster does not have, and nothing
+    /// if it is no word at all. What is up to the moment, such as `primary`, may be any node of its sort.
+    #[must_use]
+    pub fn possible(self, selector: &Selector) -> Option<NodeSet> {
+        let word = selector.word();
+        let word = word.strip_prefix(BUSY).unwrap_or(word);
+        if !Self::is_word(&Selector::new(word)) {
+            return None;
+        }
+        let all = self.all_replicas().union(self.all_clients());
+        Some(match word {
+            "all" | "subject" | "peer" => all,
+            "client" | "clients" => self.all_clients(),
+            word if WORDS.contains(&word) => self.all_replicas(),
+            word => match numbered(word) {
+                Some(numbered) => self.numbered(numbered),
+                None => {
+                    let fixed = Selector::new(word).fixed(self.replicas + self.clients);
+                    fixed.unwrap_or(NodeSet::EMPTY)
+                }
+            },
+        })
+    }
+
     /// Whether a word stands for one replica or one client by number, in some cluster.
     #[must_use]
     pub fn is_numbered(selector: &Selector) -> bool {

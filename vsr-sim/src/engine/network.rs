@@ -75,7 +75,7 @@ impl Dropped {
 
 /// How well links carry packets, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct LinkRates {
     /// How many packets in a million are lost.
     pub loss_ppm: u32,

@@ -6,9 +6,6 @@ use serde::de::{Deserializer, EnumAccess, Error, IntoDeserializer as _, VariantA
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::expectation::Expectation;
-use crate::cluster::Node;
-use crate::cluster::selector::Words;
-use crate::cluster::service::Service;
 use crate::faults::{Fault, Selector};
 
 /// What a step does. In a file all of them are objects with one field, the name of what is done: `{"crash": {"node": "r0"}}`.
@@ -72,21 +69,6 @@ impl Action {
         match self {
             Self::Fault(fault) => Some(fault),
             Self::Request(_) | Self::Expect(_) => None,
-        }
-    }
-
-    /// What makes no sense in it, whatever the cluster, if that asks this service.
-    ///
-    /// # Errors
-    ///
-    /// That, in words.
-    pub fn check(&self, service: &dyn Service) -> Result<(), String> {
-        match self {
-            Self::Fault(fault) => {
-                fault.check::<Node>(&Words::is_word).map_err(|error| error.to_string())
-            }
-            Self::Request(request) => service.operation_from_words(&request.operation).map(drop),
-            Self::Expect(expectation) => expectation.check().map_err(str::to_owned),
         }
     }
 

@@ -1,9 +1,8 @@
 //! Bad luck of single packets, as it is written in a scenario: instead of chances, or besides them.
 
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::packet::PACKET_KINDS;
+use crate::cluster::packet::{PACKET_KINDS, number_of_kind};
 use crate::cluster::selector::Words;
 use crate::engine::{PacketFate, PacketName};
 use crate::faults::Selector;
@@ -47,53 +46,11 @@ impl NamedFate {
         Some(PacketName {
             from: words.node(&self.from)?,
             to: words.node(&self.to)?,
-            kind: self.kind_number()?,
+            kind: number_of_kind(&self.kind)?,
             identity: self.identity,
             nth: self.nth,
         })
     }
-
-    fn kind_number(&self) -> Option<u8> {
-        let place = PACKET_KINDS.iter().position(|kind| *kind == self.kind)?;
-        u8::try_from(place).ok()
-    }
-
-    /// What makes no sense in it, whatever the cluster.
-    fn check(&self) -> Result<(), String> {
-        for node in [&self.from, &self.to] {
-            if !Words::is_numbered(node) {
-                return Err(format!("`{node}` is no single node such as `r0` or `c1`"));
-            }
-        }
-        match self.kind_number() {
-            Some(_) => Ok(()),
-            None => Err(format!("no kind is called `{}`", self.kind)),
-        }
-    }
-}
-
-/// Reads fates, and refuses one that makes no sense where it stands.
-pub(super) fn checked_fates<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<NamedFate>, D::Error> {
-    struct Fates;
-    impl<'de> Visitor<'de> for Fates {
-        type Value = Vec<NamedFate>;
-
-        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter.write_str("a list of fates")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<NamedFate>, A::Error> {
-            let mut fates = Vec::new();
-            while let Some(fate) = list.next_element::<NamedFate>()? {
-                fate.check().map_err(A::Error::custom)?;
-                fates.push(fate);
-            }
-            Ok(fates)
-        }
-    }
-    deserializer.deserialize_seq(Fates)
 }
 
 #[cfg(test)]
@@ -106,7 +63,8 @@ mod tests {
 
     fn read(text: &str) -> Result<NamedFate, String> {
         let fate: NamedFate = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        fate.check().map(|()| fate)
+        let whole = format!("{{\"format\":1,\"fates\":[{text}]}}");
+        file::parse(&whole).map(|_| fate).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -145,7 +103,7 @@ mod tests {
             scenario.decide(recorded);
             assert_eq!(scenario.network.loss_ppm, 0);
             let told = file::text_of(&scenario);
-            let told: Scenario = serde_json::from_str(&told).unwrap();
+            let told = file::parse(&told).unwrap();
             assert_eq!(runner.run(&told).trace_hash, outcome.trace_hash, "seed {number}");
         }
         assert!(fates > 1_000, "{fates}");

@@ -1,6 +1,7 @@
 //! Scenarios: everything that a run is a function of, written out. Drawn from a seed, read from a file, or both.
 
 pub mod action;
+mod check;
 mod disks;
 pub mod draw;
 mod draw_disks;
@@ -12,15 +13,15 @@ pub mod listener;
 pub mod outcome;
 pub mod panics;
 mod phases;
+mod place;
 pub mod run;
 mod steps;
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use vsr_core::configuration::{Configuration, Timeouts};
-use vsr_core::number::REPLICA_COUNT_MAX;
 use vsr_core::time::Duration;
 
 use self::action::Action;
@@ -28,9 +29,7 @@ use self::expectation::Expectation;
 use self::fates::NamedFate;
 use self::outcome::{Finding, Verdict};
 
-use crate::cluster::Node;
 use crate::cluster::budget::Budget;
-use crate::cluster::key_value::service::KeyValueService;
 use crate::cluster::selector::Words;
 use crate::cluster::workload::Workload;
 use crate::engine::disk::DiskRates;
@@ -81,20 +80,16 @@ pub struct Scenario {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
     /// What becomes of single packets, whatever the rates say.
-    #[serde(
-        default,
-        deserialize_with = "fates::checked_fates",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fates: Vec<NamedFate>,
     /// How long faults and clients go on at most, before the faults stop.
     #[serde(default = "default_duration")]
     pub duration: Span,
     /// What happens, and when: what goes wrong, what clients ask for, what must be so at a moment.
-    #[serde(default, deserialize_with = "checked_steps")]
+    #[serde(default)]
     pub steps: Vec<Step<Action>>,
     /// What must come of it.
-    #[serde(default, deserialize_with = "checked_expect")]
+    #[serde(default)]
     pub expect: Expect,
 }
 
@@ -137,43 +132,9 @@ fn format_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
     Err(D::Error::custom(format!("format {version}, where only {FORMAT} is known")))
 }
 
-/// Reads steps, and refuses one that names what there is not where it stands.
-fn checked_steps<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<Step<Action>>, D::Error> {
-    struct Steps;
-    impl<'de> Visitor<'de> for Steps {
-        type Value = Vec<Step<Action>>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of steps")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Step<Action>>, A::Error> {
-            let mut steps = Vec::new();
-            while let Some(step) = list.next_element::<Step<Action>>()? {
-                step.check_triggers::<Node>(&Words::is_word)
-                    .map_err(|error| error.to_string())
-                    .and_then(|()| step.action.check(&KeyValueService))
-                    .map_err(A::Error::custom)?;
-                steps.push(step);
-            }
-            Ok(steps)
-        }
-    }
-    deserializer.deserialize_seq(Steps)
-}
-
-/// Reads what is expected, and refuses what makes no sense where it stands.
-fn checked_expect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Expect, D::Error> {
-    let expect = Expect::deserialize(deserializer)?;
-    expect.check().map_err(D::Error::custom)?;
-    Ok(expect)
-}
-
 /// Who takes part, and how patient they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, try_from = "UncheckedCluster")]
+#[serde(deny_unknown_fields, default, from = "WrittenCluster")]
 pub struct Cluster {
     /// How many replicas there are.
     pub replicas: u8,
@@ -233,10 +194,8 @@ const SNAPSHOT_SIZE_MAX: u32 = 16 << 20;
 /// A [`Cluster`] as it stands in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct UncheckedCluster {
-    #[serde(deserialize_with = "replica_count")]
+struct WrittenCluster {
     replicas: u8,
-    #[serde(deserialize_with = "client_count")]
     clients: u8,
     pipeline: u32,
     slots: u32,
@@ -245,7 +204,7 @@ struct UncheckedCluster {
     timeouts: TimeoutSpans,
 }
 
-impl Default for UncheckedCluster {
+impl Default for WrittenCluster {
     fn default() -> Self {
         let Cluster { replicas, clients, pipeline, slots, sessions, timeouts, .. } =
             Cluster::default();
@@ -253,11 +212,9 @@ impl Default for UncheckedCluster {
     }
 }
 
-impl TryFrom<UncheckedCluster> for Cluster {
-    type Error = String;
-
-    fn try_from(unchecked: UncheckedCluster) -> Result<Self, String> {
-        let UncheckedCluster {
+impl From<WrittenCluster> for Cluster {
+    fn from(written: WrittenCluster) -> Self {
+        let WrittenCluster {
             replicas,
             clients,
             pipeline,
@@ -265,32 +222,12 @@ impl TryFrom<UncheckedCluster> for Cluster {
             checkpoint_interval,
             sessions,
             timeouts,
-        } = unchecked;
+        } = written;
         let most =
             (slots / 2).saturating_sub(pipeline).clamp(1, Self::default().checkpoint_interval);
         let checkpoint_interval = checkpoint_interval.unwrap_or(most);
-        let cluster =
-            Self { replicas, clients, pipeline, slots, checkpoint_interval, sessions, timeouts };
-        cluster.configuration().validate().map_err(|error| error.to_string())?;
-        Ok(cluster)
+        Self { replicas, clients, pipeline, slots, checkpoint_interval, sessions, timeouts }
     }
-}
-
-/// Checked where it stands, so that the error can say where that is.
-fn count<'de, D: Deserializer<'de>>(deserializer: D, what: &str, most: u8) -> Result<u8, D::Error> {
-    let count = u64::deserialize(deserializer)?;
-    u8::try_from(count)
-        .ok()
-        .filter(|count| (1..=most).contains(count))
-        .ok_or_else(|| D::Error::custom(format!("{count} {what}: there are 1 to {most}")))
-}
-
-fn replica_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    count(deserializer, "replicas", REPLICA_COUNT_MAX)
-}
-
-fn client_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    count(deserializer, "clients", CLIENT_COUNT_MAX)
 }
 
 macro_rules! timeout_spans {
@@ -313,6 +250,11 @@ macro_rules! timeout_spans {
             #[must_use]
             pub const fn timeouts(&self) -> Timeouts {
                 Timeouts { $($name: Duration::from_ns(self.$name.as_ns()),)* }
+            }
+
+            /// Each by its name.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, Span)> + use<> {
+                [$((stringify!($name), self.$name)),*].into_iter()
             }
 
             /// All of them `percent` hundredths as long.
@@ -428,20 +370,22 @@ impl Expect {
         }
     }
 
-    /// What makes no sense in it.
-    fn check(&self) -> Result<(), String> {
-        let is_pass = self.verdict == ExpectedVerdict::Pass;
-        if is_pass && (self.property.is_some() || self.signature.is_some()) {
-            return Err("a run that passes has neither `property` nor `signature`".to_owned());
-        }
+    /// What makes no sense in it: by the field, in words.
+    fn check(&self) -> Vec<(&'static str, String)> {
+        let mut errors = Vec::new();
         let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
         let is_signature = |text: &str| text.len() == 16 && text.bytes().all(is_digit);
-        match &self.signature {
-            Some(text) if !is_signature(text) => {
-                Err(format!("`{text}` is no signature: it has sixteen hexadecimal digits"))
+        if self.verdict == ExpectedVerdict::Pass {
+            for (field, told) in [("property", &self.property), ("signature", &self.signature)] {
+                if told.is_some() {
+                    errors.push((field, format!("a run that passes has no {field}")));
+                }
             }
-            Some(_) | None => Ok(()),
+        } else if let Some(text) = self.signature.as_ref().filter(|text| !is_signature(text)) {
+            let words = format!("`{text}` is no signature: it has sixteen hexadecimal digits");
+            errors.push(("signature", words));
         }
+        errors
     }
 }
 

@@ -214,7 +214,7 @@ mod tests {
         for number in (0..40).rev() {
             let (seed, hash) = (u64::try_from(number).unwrap(), first[number]);
             assert_eq!(runner.run(&drawn(seed)).trace_hash, hash, "seed {number}");
-            let read: Scenario = serde_json::from_str(&file::text_of(&drawn(seed))).unwrap();
+            let read = file::parse(&file::text_of(&drawn(seed))).unwrap();
             assert_eq!(Runner::<()>::default().run(&read).trace_hash, hash, "seed {number}");
         }
         // Were anything left over from one run to the next, a seed would not be enough to bring a failure back.

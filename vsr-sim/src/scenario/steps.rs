@@ -251,15 +251,14 @@ impl<T: Listener> Run<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::Scenario;
+    use crate::scenario::file;
     use crate::scenario::outcome::{Outcome, Verdict};
     use crate::scenario::run::Runner;
 
     /// A story on three replicas and two clients that ask for nothing by themselves.
     fn tell(rest: &str) -> Outcome {
         let text = format!(r#"{{"format":1,"cluster":{{"replicas":3,"clients":2}},{rest}}}"#);
-        let scenario: Scenario =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+        let scenario = file::parse(&text).unwrap_or_else(|error| panic!("{error}"));
         Runner::<()>::default().run(&scenario)
     }
 
@@ -325,7 +324,7 @@ mod tests {
             (r#"{"nodes":"r2","up":false}"#, "r2 is up"),
             (r#"{"nodes":"c1","answer":"done"}"#, "c1 has no answer yet"),
             (r#"{"nodes":"all","view":0}"#, "c0 is no replica"),
-            (r#"{"nodes":"r0","answered":0}"#, "r0 is no client"),
+            (r#"{"nodes":"all","answered":0}"#, "r0 is no client"),
             (r#"{"commits":{"r0":2,"r1":3}}"#, "r1 has commit 2"),
         ] {
             let outcome = steps(&format!(r#"{{"at":"50ms","do":{{"expect":{expectation}}}}}"#));
@@ -359,8 +358,11 @@ mod tests {
                 {"settled":"answered","do":{"expect":{"nodes":"c0","answered":1}}}]"#,
         );
         assert!(finding(&outcome).1.ends_with("not everything was answered within 1s"));
-        let outcome = steps(r#"{"at":"0ns","do":{"request":{"from":"r0","operation":"get k0"}}}"#);
-        assert!(finding(&outcome).1.ends_with("`r0` is no client at this moment"));
+        let outcome = steps(
+            r#"{"on":{"moment":"event","kind":"Normal","node":"r1"},"do":{"request":{"from":"subject","operation":"get k0"}}}"#,
+        );
+        let (_, message) = finding(&outcome);
+        assert!(message.ends_with("`subject` is no client at this moment"), "{message}");
     }
 
     #[test]

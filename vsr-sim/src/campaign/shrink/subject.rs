@@ -42,7 +42,7 @@ impl Reducible for Scenarios {
         match &outcome.verdict {
             Verdict::Fail(finding) if finding.signature() == self.signature => {
                 // What no file can say is of no use.
-                if file::is_readable(case) {
+                if file::is_readable(case, &*self.service) {
                     Trial::Same { cost: outcome.counters.events }
                 } else {
                     Trial::Fine
