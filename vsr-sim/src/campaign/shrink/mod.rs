@@ -208,3 +208,68 @@ fn at_last() -> Vec<Pass<Scenario>> {
         simplify("earlier moments", simpler::earlier),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A busy run with much that goes wrong, in which r1 should be up at a moment at which it is not.
+    const BUSY: &str = r#"{
+        "format": 1, "seed": 7, "duration": "3s",
+        "cluster": {"replicas": 5, "clients": 4},
+        "network": {"loss_ppm": 20000, "duplicate_ppm": 10000, "latency": "400us", "jitter": "300us",
+                    "tail_ppm": 10000, "tail": "9ms"},
+        "clock": {"skew_ppm": 300, "wall_offset": "2s"},
+        "workload": {"requests": 60},
+        "steps": [
+            {"at": "20ms", "do": {"isolate": {"node": "r4"}}, "for": "30ms"},
+            {"on": {"moment": "event", "kind": "Committed", "nth": 40}, "do": {"pause": {"node": "backup"}}, "for": "5ms"},
+            {"on": {"moment": "event", "kind": "Prepared", "nth": 30}, "do": {"crash": {"node": "backup1"}}, "for": "900ms"},
+            {"after": "3ms", "do": {"cut": {"from": "r2", "to": "replicas"}}, "for": "20ms"},
+            {"on": {"moment": "sent", "kind": "Eviction"}, "do": {"heal": {}}},
+            {"at": "600ms", "do": {"expect": {"nodes": "r1", "up": true}}}
+        ]}"#;
+
+    fn shrunk(text: &str, jobs: usize, runs_max: u64) -> Result<Shrunk, NotShrunk> {
+        let scenario: Scenario =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+        let budget = Budget { clock: &|| 0, ends_ns: u64::MAX, runs_max };
+        shrink(&scenario, &AnyService::default(), jobs, budget)
+    }
+
+    #[test]
+    fn only_the_crash_that_matters_is_left_and_what_was_expected() {
+        let one = shrunk(BUSY, 1, u64::MAX).unwrap();
+        let two = shrunk(BUSY, 2, u64::MAX).unwrap();
+        assert_eq!(one.scenario, two.scenario);
+        assert_eq!((one.runs, &one.others), (two.runs, &two.others));
+        assert!(one.is_shortest);
+        assert_eq!((one.size.faults, one.size.requests), (1, 0), "{:?}", one.scenario.steps);
+        assert_eq!((one.outcome.replicas, one.outcome.clients), (3, 1));
+        assert!(one.size_before.faults > 20 && one.size_before.requests > 20);
+        let finding = one.outcome.finding().unwrap();
+        assert_eq!(finding.property, "expectation");
+        assert!(one.scenario.title.ends_with("r1 is down"), "{}", one.scenario.title);
+        assert!(one.scenario.story.iter().any(|told| told.contains("r1 crashes")));
+        // Were the quickest candidate taken, or a candidate that fails elsewhere, the two would differ.
+    }
+
+    #[test]
+    fn a_budget_of_runs_gives_one_result_on_any_machine() {
+        for runs_max in [0, 10, 60] {
+            let one = shrunk(BUSY, 1, runs_max).unwrap();
+            let two = shrunk(BUSY, 2, runs_max).unwrap();
+            assert_eq!((one.runs, one.is_shortest), (runs_max, false));
+            assert_eq!(one.scenario, two.scenario);
+        }
+    }
+
+    #[test]
+    fn what_passes_is_not_shrunk() {
+        let text = BUSY.replace("\"up\": true", "\"up\": false");
+        let Err(NotShrunk::Passes(outcome)) = shrunk(&text, 2, u64::MAX) else {
+            panic!("there is nothing to shrink")
+        };
+        assert_eq!(outcome.finding(), None);
+    }
+}

@@ -4,6 +4,7 @@ use crate::cluster::Node;
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::service::AnyService;
 use crate::engine::{NodeIndex, NodeSet, Observer, Time};
+use crate::faults::Fault;
 use crate::scenario::Scenario;
 use crate::scenario::listener::Listener;
 use crate::scenario::run::Runner;
@@ -11,7 +12,7 @@ use crate::scenario::run::Runner;
 /// The length of a story.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Faults that happened: steps that had their time, and packets that met bad luck.
+    /// Faults that happened: those of steps, and packets that met bad luck.
     pub faults: u64,
     /// What clients asked for.
     pub requests: u64,
@@ -21,7 +22,7 @@ pub struct Size {
 
 #[derive(Debug, Default)]
 struct Meter {
-    steps: u64,
+    faults: u64,
     requests: u64,
 }
 
@@ -32,8 +33,8 @@ impl Observer<Node> for Meter {
 }
 
 impl Listener for Meter {
-    fn step_begins(&mut self, _: Time, _: usize, _: NodeSet) {
-        self.steps += 1;
+    fn fault_begins(&mut self, _: Time, _: &Fault, _: NodeSet) {
+        self.faults += 1;
     }
 }
 
@@ -45,7 +46,7 @@ impl Size {
         let mut runner = Runner::<Meter>::of(service.clone());
         let (outcome, meter) = runner.run_watched(scenario, Meter::default());
         Self {
-            faults: meter.steps + luck.len() as u64,
+            faults: meter.faults + luck.len() as u64,
             requests: meter.requests,
             events: outcome.counters.events,
         }
