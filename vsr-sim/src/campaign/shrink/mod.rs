@@ -177,9 +177,7 @@ fn written_out(service: &AnyService) -> Vec<Pass<Scenario>> {
             subject::told_without_chances(&one, scenario)
         }),
         simplify("moments written out", move |scenario| simpler::fixed(&other, scenario)),
-        simplify("requests written out", move |scenario| {
-            Box::new(requests::written_out(&last, scenario).into_iter())
-        }),
+        simplify("requests written out", move |scenario| requests::written_out(&last, scenario)),
     ]
 }
 
@@ -196,6 +194,10 @@ fn while_by_lists() -> Vec<Pass<Scenario>> {
         simplify("even", simpler::even),
         simplify("narrow", simpler::narrower),
         simplify("duration", simpler::sooner),
+        simplify("without late requests", simpler::without_late_requests),
+        simplify("fates, other seeds", parts::fewer_fates),
+        simplify("steps, other seeds", parts::fewer_steps),
+        simplify("clients, other seeds", parts::fewer_clients),
     ]
 }
 

@@ -58,6 +58,29 @@ pub(super) fn fewer_replicas(scenario: &Scenario) -> Candidates<'_, Scenario> {
     }))
 }
 
+/// The scenario without one of its steps, under some other seeds: what it takes may be had without it by other luck.
+pub(super) fn fewer_steps(scenario: &Scenario) -> Candidates<'_, Scenario> {
+    let places = 0..scenario.steps.len();
+    let fewer = places.filter_map(|place| without_steps(scenario, place..place + 1));
+    Box::new(fewer.flat_map(|fewer| reseeded(fewer, SEEDS)))
+}
+
+/// The scenario without all of its fates, or without one of them, under some other seeds.
+pub(super) fn fewer_fates(scenario: &Scenario) -> Candidates<'_, Scenario> {
+    let all = 0..scenario.fates.len();
+    let parts = std::iter::once(all.clone()).chain(all.clone().map(|place| place..place + 1));
+    let fewer = parts.filter(|part| !part.is_empty());
+    let fewer = fewer.filter_map(|part| without_fates(scenario, part));
+    Box::new(fewer.flat_map(|fewer| reseeded(fewer, SEEDS)))
+}
+
+/// The scenario without one of its clients, under some other seeds.
+pub(super) fn fewer_clients(scenario: &Scenario) -> Candidates<'_, Scenario> {
+    let places = 0..usize::from(scenario.cluster.clients);
+    let fewer = places.filter_map(|place| without_clients(scenario, place..place + 1));
+    Box::new(fewer.flat_map(|fewer| reseeded(fewer, SEEDS)))
+}
+
 /// The scenario as it is, and under so many other seeds.
 pub(super) fn reseeded(scenario: Scenario, count: u64) -> impl Iterator<Item = Scenario> {
     let own = scenario.clone();

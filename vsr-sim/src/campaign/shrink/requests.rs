@@ -1,9 +1,11 @@
 //! What clients asked for, learnt from a run, as steps in the place of a workload.
 
+use super::search::Candidates;
 use super::simpler::{last_moment, round_up};
 use crate::cluster::Node;
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::service::AnyService;
+use crate::cluster::workload::Workload;
 use crate::engine::{NodeIndex, Observer, Span, Time};
 use crate::faults::{Gate, Step};
 use crate::scenario::Scenario;
@@ -16,6 +18,8 @@ use crate::scenario::run::Runner;
 struct Questions {
     service: AnyService,
     asked: Vec<(Time, NodeIndex, String)>,
+    /// When the faults stopped.
+    healed: Option<Time>,
     /// Whether an operation has no words that say all of it.
     is_beyond_words: bool,
 }
@@ -34,27 +38,47 @@ impl Listener for Questions {
     fn run_begins(&mut self, service: &AnyService) {
         self.service = service.clone();
     }
+
+    fn phase_begins(&mut self, now: Time, _: &str) {
+        self.healed.get_or_insert(now);
+    }
 }
 
-/// The scenario with a step for each question of its run in the place of the workload, where the operations can be said in words.
-pub(super) fn written_out(service: &AnyService, scenario: &Scenario) -> Option<Scenario> {
-    scenario.workload?;
+/// The scenario with steps for the questions of its run in the place of the workload, where the operations can be said in words:
+/// for all of them; or for those asked while faults went on, so that some more are asked afterwards as before.
+pub(super) fn written_out<'a>(
+    service: &AnyService,
+    scenario: &'a Scenario,
+) -> Candidates<'a, Scenario> {
+    let Some(workload) = scenario.workload.filter(|workload| workload.requests > 0) else {
+        return Box::new(std::iter::empty());
+    };
     let mut runner = Runner::<Questions>::of(service.clone());
     let questions = runner.run_watched(scenario, Questions::default()).1;
     if questions.is_beyond_words {
-        return None;
+        return Box::new(std::iter::empty());
     }
+    let all = asking(scenario, &questions.asked);
+    let healed = questions.healed.unwrap_or(Time::MAX);
+    let before = questions.asked.partition_point(|(time, ..)| *time < healed);
+    let mut early = asking(scenario, &questions.asked[..before]);
+    early.workload = Some(Workload { requests: 0, ..workload });
+    Box::new([all, early].into_iter())
+}
+
+/// The scenario with these questions instead of a workload.
+fn asking(scenario: &Scenario, questions: &[(Time, NodeIndex, String)]) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.workload = None;
-    for (time, node, operation) in questions.asked {
-        let from = scenario.words().name(node);
+    for (time, node, operation) in questions {
+        let (from, operation) = (scenario.words().name(*node), operation.clone());
         let request = Action::Request(Request { from, operation });
-        scenario.steps.push(Step::at(time, request));
+        scenario.steps.push(Step::at(*time, request));
     }
     in_order(&mut scenario);
     let last = last_moment(&scenario).plus(Span::from_ms(1));
     scenario.duration = scenario.duration.max(round_up(last));
-    Some(scenario)
+    scenario
 }
 
 /// Puts steps into the order of their times, if that changes none of them.
@@ -91,7 +115,7 @@ mod tests {
         let mut large = 0;
         for number in 0..20 {
             let drawn = Scenario::draw(Seed::new(number), &Overrides::default());
-            let told = written_out(&service, &drawn).unwrap();
+            let told = written_out(&service, &drawn).next().unwrap();
             let (drawn, told) = (questions(&drawn), questions(&told));
             assert_eq!(told[..8], drawn[..8], "seed {number}");
             large += drawn.iter().filter(|(.., words)| words.contains("bytes")).count();

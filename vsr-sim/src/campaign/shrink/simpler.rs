@@ -131,6 +131,13 @@ pub(super) fn plainer_workload(scenario: &Scenario) -> Candidates<'_, Scenario> 
     )
 }
 
+/// Nothing asked for but by steps, where a workload asks for something only after the faults have stopped.
+pub(super) fn without_late_requests(scenario: &Scenario) -> Candidates<'_, Scenario> {
+    let is_late = scenario.workload.is_some_and(|workload| workload.requests == 0);
+    let without = is_late.then(|| with(scenario, |scenario| scenario.workload = None));
+    Box::new(without.into_iter().flat_map(|without| reseeded(without, SEEDS)))
+}
+
 /// A shorter phase of faults; each step that has a time still has it.
 pub(super) fn sooner(scenario: &Scenario) -> Candidates<'_, Scenario> {
     let (duration, last) = (scenario.duration, last_moment(scenario));
@@ -177,7 +184,7 @@ pub(super) fn shorter_faults(scenario: &Scenario) -> Candidates<'_, Scenario> {
             shorter
                 .into_iter()
                 .chain(rounded)
-                .filter(move |shorter| *shorter < span && shorter.as_ns() > 0)
+                .filter(move |shorter| *shorter < span && *shorter >= Span::from_ms(1))
                 .map(move |shorter| {
                     with(scenario, |scenario| scenario.steps[place].lasts = Lasts::For(shorter))
                 })
