@@ -5,8 +5,10 @@
 
 mod hunt;
 mod patch;
+mod tale;
 mod workshop;
 
 pub use hunt::{Found, Hunt, Probe, Sweep, SweepError};
 pub use patch::{Patch, PatchError};
+pub use tale::{Proof, Size, TALE_COLUMNS, Tale};
 pub use workshop::{Build, BuildError, Workshop, workspace};

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use clap::Parser;
-use vsr_tests::planted::{Build, Hunt, Patch, Probe, Sweep, Workshop, workspace};
+use vsr_tests::planted::{
+    Build, Hunt, Patch, Probe, Sweep, TALE_COLUMNS, Tale, Workshop, workspace,
+};
 
 /// Plants bugs in the replica, and measures how soon the simulator finds them.
 #[derive(Debug, Parser)]
@@ -37,6 +39,9 @@ struct Arguments {
     /// How many seconds a range may take.
     #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     budget: u64,
+    /// Shrink the first failure of each bug, for so long at most, such as 60s; and try the result with the bug and without.
+    #[arg(long, value_name = "SPAN")]
+    shrink: Option<String>,
     /// Where to write the table; to stdout if left out.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -59,11 +64,15 @@ struct Hunted {
     sweeps: Vec<Sweep>,
     /// Only where a range ended without a find.
     probe: Option<Probe>,
+    /// What became of the first failure, where that was asked for.
+    tale: Option<Tale>,
 }
 
 impl Hunted {
-    fn is_found_everywhere(&self) -> bool {
+    /// Whether it was found in every range, and the first find came back as it should.
+    fn is_good(&self) -> bool {
         self.sweeps.iter().all(|sweep| sweep.found.is_some())
+            && self.tale.as_ref().is_none_or(Tale::is_good)
     }
 
     fn properties(&self) -> String {
@@ -96,7 +105,7 @@ fn main() -> ExitCode {
         say(&format!("error: {error}"));
         return ExitCode::FAILURE;
     }
-    let is_good = |row: &Row| row.result.as_ref().is_ok_and(Hunted::is_found_everywhere);
+    let is_good = |row: &Row| row.result.as_ref().is_ok_and(Hunted::is_good);
     if rows.iter().all(is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -147,13 +156,17 @@ fn hunt(arguments: &Arguments, clean: &Build, planted: &Build) -> Result<Hunted,
     let out = planted.command.with_file_name("artefacts");
     let budget_ns = arguments.budget.saturating_mul(1_000_000_000);
     let hunt = Hunt { clean: clean.clone(), planted: planted.clone(), out, budget_ns };
-    let mut hunted = Hunted { sweeps: Vec::new(), probe: None };
+    let mut hunted = Hunted { sweeps: Vec::new(), probe: None, tale: None };
     for range in 0..arguments.ranges {
         let start = arguments.from + range * arguments.seeds;
         let seeds = start..start + arguments.seeds;
         let sweep = hunt.sweep(seeds.clone()).map_err(|error| error.to_string())?;
         if sweep.found.is_none() && hunted.probe.is_none() {
             hunted.probe = Some(hunt.probe(seeds).map_err(|error| error.to_string())?);
+        }
+        if let (Some(found), Some(budget), None) = (&sweep.found, &arguments.shrink, &hunted.tale) {
+            let tale = hunt.tale(start, found, budget).map_err(|error| error.to_string())?;
+            hunted.tale = Some(tale);
         }
         hunted.sweeps.push(sweep);
     }
@@ -166,8 +179,13 @@ fn table(arguments: &Arguments, rows: &[Row]) -> String {
         let start = arguments.from + range * arguments.seeds;
         write!(table, " seeds {start}..{} |", start + arguments.seeds).expect("into memory");
     }
-    table.push_str(" fired |\n|---|---|");
-    for _ in 0..=arguments.ranges {
+    table.push_str(" fired |");
+    if arguments.shrink.is_some() {
+        write!(table, " {TALE_COLUMNS} |").expect("into memory");
+    }
+    let columns = table.matches('|').count() - 1;
+    table.push_str("\n|");
+    for _ in 0..columns {
         table.push_str("---|");
     }
     table.push('\n');
@@ -183,7 +201,8 @@ fn line(row: &Row) -> String {
     match &row.result {
         Ok(hunted) => {
             let cells: Vec<String> = hunted.sweeps.iter().map(Sweep::to_string).collect();
-            format!("| {id} | {name} | {} | {} |", cells.join(" | "), hunted.properties())
+            let tale = hunted.tale.as_ref().map(|tale| format!(" {tale} |")).unwrap_or_default();
+            format!("| {id} | {name} | {} | {} |{tale}", cells.join(" | "), hunted.properties())
         }
         Err(error) => format!("| {id} | {name} | ERROR: {} |", error.replace('\n', " ")),
     }

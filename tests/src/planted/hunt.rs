@@ -144,14 +144,22 @@ impl Hunt {
         Ok(probe)
     }
 
-    fn run(&self, build: &Build, seed: u64) -> Result<Value, SweepError> {
+    pub(super) fn run(&self, build: &Build, seed: u64) -> Result<Value, SweepError> {
         self.record(build, &["run", "--seed", &seed.to_string()])
     }
 
-    /// Runs the command, and reads the last record that it prints.
-    fn record(&self, build: &Build, arguments: &[&str]) -> Result<Value, SweepError> {
+    /// Runs a command that keeps failures, and reads the last record that it prints.
+    pub(super) fn record(&self, build: &Build, arguments: &[&str]) -> Result<Value, SweepError> {
+        let out = self.out.display().to_string();
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--out", &out]);
+        self.record_of(build, &arguments)
+    }
+
+    /// Runs a command, and reads the last record that it prints.
+    pub(super) fn record_of(&self, build: &Build, arguments: &[&str]) -> Result<Value, SweepError> {
         let mut command = Command::new(&build.command);
-        command.args(arguments).args(["--format", "json", "--out"]).arg(&self.out);
+        command.args(arguments).args(["--format", "json"]);
         let output = command.output();
         let output = output.map_err(|error| SweepError::Io(build.command.clone(), error))?;
         let printed = String::from_utf8_lossy(&output.stdout);
@@ -182,11 +190,11 @@ impl fmt::Display for Sweep {
     }
 }
 
-fn number(record: &Value, field: &str) -> u64 {
+pub(super) fn number(record: &Value, field: &str) -> u64 {
     record[field].as_u64().unwrap_or_default()
 }
 
-fn text(record: &Value, field: &str) -> String {
+pub(super) fn text(record: &Value, field: &str) -> String {
     record[field].as_str().unwrap_or_default().to_owned()
 }
 
