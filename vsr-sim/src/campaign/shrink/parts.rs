@@ -68,7 +68,7 @@ pub(super) fn fewer_steps(scenario: &Scenario) -> Candidates<'_, Scenario> {
 /// The scenario without all of its fates, or without one of them, under some other seeds.
 pub(super) fn fewer_fates(scenario: &Scenario) -> Candidates<'_, Scenario> {
     let all = 0..scenario.fates.len();
-    let parts = std::iter::once(all.clone()).chain(all.clone().map(|place| place..place + 1));
+    let parts = std::iter::once(all.clone()).chain(all.map(|place| place..place + 1));
     let fewer = parts.filter(|part| !part.is_empty());
     let fewer = fewer.filter_map(|part| without_fates(scenario, part));
     Box::new(fewer.flat_map(|fewer| reseeded(fewer, SEEDS)))

@@ -44,8 +44,9 @@ impl Listener for Questions {
     }
 }
 
-/// The scenario with steps for the questions of its run in the place of the workload, where the operations can be said in words:
-/// for all of them; or for those asked while faults went on, so that some more are asked afterwards as before.
+/// The scenario with steps for the questions of its run in the place of the workload, where they can be said in words.
+///
+/// For all of them; or for those asked while faults went on, so that some more are asked afterwards as before.
 pub(super) fn written_out<'a>(
     service: &AnyService,
     scenario: &'a Scenario,
