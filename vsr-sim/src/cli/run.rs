@@ -14,6 +14,7 @@ use crate::report::story::Story;
 use crate::report::text::{self, Aftermath};
 use crate::scenario::Scenario;
 use crate::scenario::file::{self, FileError};
+use crate::scenario::listener::Listener;
 use crate::scenario::outcome::Outcome;
 use crate::scenario::run::Runner;
 
@@ -31,6 +32,9 @@ pub(super) struct RunArgs {
     /// Write down the run as it happens, a column a replica.
     #[arg(long, value_name = "HOW")]
     trace: Option<TraceDetail>,
+    /// After so many events the run is given up as unknown.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events_max: Option<u64>,
     /// Write the whole scenario to a file before running it.
     #[arg(long, value_name = "FILE")]
     write_scenario: Option<PathBuf>,
@@ -80,8 +84,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, CliError> {
     }
     let clock = stopwatch();
     let outcome = match args.trace {
-        None => Runner::<()>::default().run(&scenario),
-        Some(detail) => run_traced(&scenario, detail),
+        None => limited::<()>(args.events_max).run(&scenario),
+        Some(detail) => run_traced(&scenario, detail, args.events_max),
     };
     let wall_ns = clock();
     let kept = match outcome.finding() {
@@ -101,14 +105,23 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, CliError> {
     Ok(exit_code_of_run(&outcome.verdict))
 }
 
-fn run_traced(scenario: &Scenario, detail: TraceDetail) -> Outcome {
+/// Memory for a run that ends, if it must, after so many events.
+fn limited<T: Listener + Default>(events_max: Option<u64>) -> Runner<T> {
+    let mut runner = Runner::default();
+    if let Some(most) = events_max {
+        runner.limit_events(most);
+    }
+    runner
+}
+
+fn run_traced(scenario: &Scenario, detail: TraceDetail, events_max: Option<u64>) -> Outcome {
     let detail = match detail {
         TraceDetail::Grid => Detail::Grid,
         TraceDetail::Full => Detail::Full,
     };
     let out = Box::new(io::BufWriter::new(io::stdout()));
     let grid = Grid::new(out, detail, scenario.cluster.replicas);
-    let (outcome, mut grid) = Runner::<Grid>::default().run_watched(scenario, grid);
+    let (outcome, mut grid) = limited::<Grid>(events_max).run_watched(scenario, grid);
     grid.finish();
     outcome
 }
