@@ -203,6 +203,37 @@ const fn command_kind(command: &Command) -> u8 {
     }
 }
 
+/// What the identity of a packet counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Operations of the log.
+    Operation,
+    /// Requests of one client.
+    Request,
+    /// Views, or something else.
+    View,
+}
+
+/// What the identities of packets of a kind count.
+#[must_use]
+pub const fn about(kind: u8) -> About {
+    match kind {
+        kind::PREPARE
+        | kind::PREPARE_OK
+        | kind::COMMIT
+        | kind::GET_STATE
+        | kind::NEW_STATE
+        | kind::GET_HEADERS
+        | kind::HEADERS
+        | kind::GET_PREPARE
+        | kind::REPAIRED
+        | kind::GET_CHECKPOINT
+        | kind::CHECKPOINT => About::Operation,
+        kind::REQUEST | kind::REPLY | kind::FORWARD => About::Request,
+        _ => About::View,
+    }
+}
+
 /// What a replica's message is about: an operation where it names one, and its view otherwise.
 fn message_identity(message: &Message) -> u64 {
     match &message.command {

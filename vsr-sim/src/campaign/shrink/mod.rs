@@ -5,7 +5,9 @@
 //! out. At the end the steps are told as plainly as they can be.
 
 pub mod account;
+mod log;
 mod moments;
+mod moved;
 mod names;
 mod parts;
 mod requests;
@@ -149,7 +151,11 @@ fn fates() -> Pass<Scenario> {
 }
 
 fn clients() -> Pass<Scenario> {
-    thin("clients", |scenario| scenario.cluster.clients.into(), parts::without_clients)
+    thin("clients", client_count, parts::without_clients)
+}
+
+fn client_count(scenario: &Scenario) -> usize {
+    scenario.cluster.clients.into()
 }
 
 /// While steps still wait for the work to come to some point, whatever its details, and luck is still drawn.
@@ -161,6 +167,7 @@ fn while_by_chance(service: &AnyService) -> Vec<Pass<Scenario>> {
         simplify("calm", simpler::calmer),
         simplify("replicas", parts::fewer_replicas),
         clients(),
+        simplify("log", log::shorter),
         simplify("requests", simpler::fewer_requests),
         simplify("earlier moments", simpler::earlier),
         simplify("usual sizes", simpler::plainer),
@@ -184,9 +191,12 @@ fn written_out(service: &AnyService) -> Vec<Pass<Scenario>> {
 /// When every step has its moment, and every unlucky packet its name.
 fn while_by_lists() -> Vec<Pass<Scenario>> {
     vec![
+        thin("requests before", moved::request_count, moved::without_requests),
         fates(),
         steps(),
         clients(),
+        thin("clients before", client_count, moved::without_clients_before),
+        simplify("log", log::shorter),
         simplify("requests", simpler::fewer_requests),
         simplify("replicas", parts::fewer_replicas),
         simplify("calm", simpler::calmer),
