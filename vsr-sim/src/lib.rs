@@ -5,6 +5,9 @@ pub mod cli;
 pub mod cluster;
 pub mod engine;
 pub mod faults;
+pub mod front;
 pub mod oracles;
 pub mod report;
 pub mod scenario;
+
+pub use front::{Draw, Failed, Operations, Sweep, sweep};

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::random::{NoSeed, Seed};
 use crate::scenario::draw::{Overrides, Profile};
 use crate::scenario::panics;
 
@@ -117,11 +118,8 @@ enum Format {
 
 /// Reads a seed: a decimal number, or a hexadecimal one after 0x.
 fn parse_seed(text: &str) -> Result<u64, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|_| "a seed is a number such as 42 or 0x2a, below 2^64".to_owned())
+    let seed: Seed = text.parse().map_err(|error: NoSeed| error.to_string())?;
+    Ok(seed.number())
 }
 
 /// Why a command did not come to a verdict.

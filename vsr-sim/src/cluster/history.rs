@@ -11,7 +11,7 @@ use super::words;
 use crate::engine::time::Time;
 
 /// How the bytes of a service are read as what a model speaks of.
-pub trait Language: Default {
+pub trait Language {
     /// What histories are judged against.
     type Model: Model;
 
@@ -35,9 +35,9 @@ pub struct Written<L: Language> {
     language: L,
 }
 
-impl<L: Language> Default for Written<L> {
+impl<L: Language + Default> Default for Written<L> {
     fn default() -> Self {
-        Self { recorder: Recorder::new(), language: L::default() }
+        Self::of(L::default())
     }
 }
 
@@ -51,6 +51,12 @@ impl<L: Language> fmt::Debug for Written<L> {
 }
 
 impl<L: Language> Written<L> {
+    /// An empty record in this language.
+    #[must_use]
+    pub fn of(language: L) -> Self {
+        Self { recorder: Recorder::new(), language }
+    }
+
     /// The history, and the object that it is to be judged against. What is still open becomes pending.
     #[must_use]
     pub fn finish(self) -> Finished<L::Model> {

@@ -72,6 +72,8 @@ impl Deref for AnyService {
 /// One service, as a replica holds it.
 pub trait Replicated: StateMachine + fmt::Debug {}
 
+impl<S: StateMachine + fmt::Debug> Replicated for S {}
+
 /// One service of any kind.
 pub type Machine = Box<dyn Replicated>;
 

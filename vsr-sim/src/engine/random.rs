@@ -6,6 +6,9 @@
 //!
 //! All sampling is integer code of this file, so no library update can move a value.
 
+use std::fmt;
+use std::str::FromStr;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
@@ -45,6 +48,31 @@ impl Seed {
     #[must_use]
     pub fn derive(self, name: &str, number: u64) -> Self {
         Self(Keyed::new(self, name).fate(number, 0).lane(0))
+    }
+}
+
+/// Text that is no seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSeed;
+
+impl fmt::Display for NoSeed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a seed is a number such as 42 or 0x2a, below 2^64")
+    }
+}
+
+impl std::error::Error for NoSeed {}
+
+/// Reads a seed as people write it: a decimal number, or a hexadecimal one after 0x.
+impl FromStr for Seed {
+    type Err = NoSeed;
+
+    fn from_str(text: &str) -> Result<Self, NoSeed> {
+        let parsed = match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        parsed.map(Self).map_err(|_| NoSeed)
     }
 }
 

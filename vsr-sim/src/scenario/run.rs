@@ -5,6 +5,7 @@ use vsr_core::io::{Effect, Effects};
 use super::Scenario;
 use super::listener::Listener;
 use super::outcome::Outcome;
+use super::panics::Running;
 use super::phases::Run;
 use crate::cluster::budget;
 use crate::cluster::monitor::Monitor;
@@ -67,6 +68,7 @@ impl<T: Listener + Default> Runner<T> {
 
     /// As [`Self::run`], watched by `listener` too, which is given back.
     pub fn run_watched(&mut self, scenario: &Scenario, mut listener: T) -> (Outcome, T) {
+        let running = Running::begin();
         listener.run_begins(&self.service);
         let mut world = self.begin(scenario, listener);
         let mut run = Run::new(scenario, &mut world);
@@ -90,6 +92,7 @@ impl<T: Listener + Default> Runner<T> {
         };
         let listener = std::mem::take(&mut world.observer_mut().1);
         self.world = Some(world);
+        drop(running);
         (outcome, listener)
     }
 

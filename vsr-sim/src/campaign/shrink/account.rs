@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Shrunk, Size};
+use super::Shrunk;
 use crate::cluster::words::count;
 use crate::report::json::{FORMAT, exit_code_of_run, signature};
 use crate::report::text::wall;
@@ -64,18 +64,10 @@ impl ShrinkRecord {
 /// From what to what, and how long that took; which other failures were met on the way.
 #[must_use]
 pub fn text(shrunk: &Shrunk, wall_ns: u64) -> String {
-    let size = |size: Size| {
-        format!(
-            "{} events, {} faults and {} requests",
-            count(size.events),
-            count(size.faults),
-            count(size.requests)
-        )
-    };
     let mut text = format!(
         "  Shrunk from {} to {} in {}, {} runs{}\n",
-        size(shrunk.size_before),
-        size(shrunk.size),
+        shrunk.size_before,
+        shrunk.size,
         wall(wall_ns),
         count(shrunk.runs),
         if shrunk.is_shortest { "" } else { "; the budget ran out before the end" }

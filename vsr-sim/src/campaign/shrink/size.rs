@@ -1,8 +1,11 @@
 //! How long a story is: what happens in the run to its end, rather than what the scenario would have in store.
 
+use std::fmt;
+
 use crate::cluster::Node;
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::service::AnyService;
+use crate::cluster::words::count;
 use crate::engine::{NodeIndex, NodeSet, Observer, Time};
 use crate::faults::Fault;
 use crate::scenario::Scenario;
@@ -50,5 +53,13 @@ impl Size {
             requests: meter.requests,
             events: outcome.counters.events,
         }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { faults, requests, events } = *self;
+        let (events, faults, requests) = (count(events), count(faults), count(requests));
+        write!(formatter, "{events} events, {faults} faults and {requests} requests")
     }
 }

@@ -5,14 +5,12 @@ use linearizability::{KeyValue as Model, KeyValueCall, KeyValueInput, KeyValueOu
 use super::script::KeyValueScript;
 use super::{Answer, KeyValue, Operation, grammar};
 use crate::cluster::history::{Language, Written};
-use crate::cluster::service::{Assignment, Chronicle, Machine, Replicated, Script, Service};
+use crate::cluster::service::{Assignment, Chronicle, Machine, Script, Service};
 use crate::cluster::words;
 
 /// The default service.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyValueService;
-
-impl Replicated for KeyValue {}
 
 impl Service for KeyValueService {
     fn machine(&self) -> Machine {
