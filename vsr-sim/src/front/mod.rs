@@ -68,6 +68,7 @@
 mod environment;
 mod model;
 mod operations;
+mod overheard;
 mod seeds;
 mod service;
 mod tell;

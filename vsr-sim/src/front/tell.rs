@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Failed;
 use super::environment::{Environment, SCENARIO, SEED, TRACE};
+use super::overheard::overheard;
 use super::seeds::{Sweep, is_pass};
 use crate::campaign::artefacts;
 use crate::campaign::shrink::{Budget, NotShrunk, Shrunk, shrink};
@@ -126,13 +127,16 @@ impl Teller<'_> {
 
     /// What was violated, both sides, and what led there.
     fn verdict(&self, scenario: &Scenario, outcome: &Outcome) -> String {
-        let mut aftermath = Aftermath::default();
-        if let Some(finding) = outcome.finding() {
-            let story = Story::new(scenario.cluster.replicas, finding);
-            let mut runner = Runner::<Story>::of(self.sweep.service.clone());
-            aftermath.story = runner.run_watched(scenario, story).1.lines();
-        }
-        text::run(outcome, 0, &aftermath)
+        let Some(finding) = outcome.finding() else {
+            return text::run(outcome, 0, &Aftermath::default());
+        };
+        let story = Story::new(scenario.cluster.replicas, finding);
+        let (service, heard) = overheard(&self.sweep.service);
+        let story = Runner::<Story>::of(service).run_watched(scenario, story).1.lines();
+        let message = finding.message.clone() + &heard.glossary(&finding.message);
+        let verdict = Verdict::Fail(Box::new(Finding { message, ..finding.clone() }));
+        let outcome = Outcome { verdict, ..outcome.clone() };
+        text::run(&outcome, 0, &Aftermath { story, ..Aftermath::default() })
     }
 
     fn by_seed(&self, text: &mut String, scenario: &Scenario) {
