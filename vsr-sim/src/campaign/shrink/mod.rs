@@ -5,6 +5,7 @@
 //! out. At the end the steps are told as plainly as they can be.
 
 pub mod account;
+mod disks;
 mod log;
 mod moments;
 mod moved;
@@ -201,6 +202,7 @@ fn while_by_lists() -> Vec<Pass<Scenario>> {
         simplify("replicas", parts::fewer_replicas),
         simplify("calm", simpler::calmer),
         simplify("wishes", simpler::plainer_workload),
+        simplify("slow disks by name", disks::by_name),
         simplify("even", simpler::even),
         simplify("narrow", simpler::narrower),
         simplify("duration", simpler::sooner),

@@ -44,6 +44,19 @@ pub(super) fn calmer(scenario: &Scenario) -> Candidates<'_, Scenario> {
             |scenario| (scenario.network.tail_ppm, scenario.network.tail) = (0, Span::ZERO),
             |scenario| scenario.clock = Clocks::default(),
             |scenario| (scenario.disk.tail_ppm, scenario.disk.tail) = (0, Span::ZERO),
+            |scenario| {
+                let disk = &mut scenario.disk;
+                (disk.error_ppm, disk.rot_ppm, disk.lost_ppm) = (0, 0, 0);
+                (disk.misdirected_ppm, disk.misread_ppm) = (0, 0);
+            },
+            |scenario| scenario.disk.error_ppm = 0,
+            |scenario| scenario.disk.rot_ppm = 0,
+            |scenario| scenario.disk.lost_ppm = 0,
+            |scenario| scenario.disk.misdirected_ppm = 0,
+            |scenario| scenario.disk.misread_ppm = 0,
+            |scenario| {
+                (scenario.disk.crash_late_ppm, scenario.disk.crash_late) = (0, Span::ZERO);
+            },
         ],
     )
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::disks::is_by_chance;
 use crate::cluster::Node;
 use crate::cluster::event::{ClientEvent, Event};
 use crate::cluster::service::AnyService;
@@ -15,7 +16,7 @@ use crate::scenario::run::Runner;
 /// The length of a story.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Faults that happened: those of steps, and packets that met bad luck.
+    /// Faults that happened: those of steps, packets that met bad luck, and, as one, disks that lag or fail by chance.
     pub faults: u64,
     /// What clients asked for.
     pub requests: u64,
@@ -49,7 +50,7 @@ impl Size {
         let mut runner = Runner::<Meter>::of(service.clone());
         let (outcome, meter) = runner.run_watched(scenario, Meter::default());
         Self {
-            faults: meter.faults + luck.len() as u64,
+            faults: meter.faults + luck.len() as u64 + u64::from(is_by_chance(&scenario.disk)),
             requests: meter.requests,
             events: outcome.counters.events,
         }
