@@ -82,6 +82,36 @@ pub const fn is_of_replica(kind: usize) -> bool {
 /// The first kind of events of which clients speak.
 const CLIENT_KIND_FIRST: usize = 16;
 
+/// Whether events of this kind, by its place in [`EVENT_KINDS`], are about an operation, a view or a session.
+#[must_use]
+pub fn is_about_something(kind: usize) -> bool {
+    const ABOUT_NOTHING: [&str; 6] =
+        ["Halted", "Ignored", "Invoked", "Returned", "Evicted", "ClientIgnored"];
+    EVENT_KINDS.get(kind).is_some_and(|name| !ABOUT_NOTHING.contains(name))
+}
+
+/// What a replica's event is about: an operation where it names one, else a view, or a session.
+const fn replica_identity(event: &ReplicaEvent) -> Option<u64> {
+    match event {
+        ReplicaEvent::Started { op, .. }
+        | ReplicaEvent::Prepared { op }
+        | ReplicaEvent::Durable { op }
+        | ReplicaEvent::Committed { op }
+        | ReplicaEvent::Truncated { op }
+        | ReplicaEvent::GapFound { op }
+        | ReplicaEvent::GapFilled { op }
+        | ReplicaEvent::Checkpointed { op }
+        | ReplicaEvent::StateTransferBegun { op }
+        | ReplicaEvent::StateRestored { op } => Some(op.get()),
+        ReplicaEvent::StatusChanged { view, .. }
+        | ReplicaEvent::Voted { view }
+        | ReplicaEvent::SteppedDown { view }
+        | ReplicaEvent::LogChosen { view, .. } => Some(view.get()),
+        ReplicaEvent::SessionEvicted { session } => Some(session.get()),
+        ReplicaEvent::Halted(_) | ReplicaEvent::Ignored { .. } => None,
+    }
+}
+
 fn replica_kind(event: &ReplicaEvent) -> u8 {
     match event {
         ReplicaEvent::Started { .. } => 0,
@@ -148,6 +178,19 @@ impl process::Event for Event {
         match self {
             Self::Replica(event) => replica_kind(event),
             Self::Client(event) => client_kind(event),
+        }
+    }
+
+    fn identity(&self) -> Option<u64> {
+        match self {
+            Self::Replica(event) => replica_identity(event),
+            Self::Client(ClientEvent::Registered { session }) => Some(session.get()),
+            Self::Client(
+                ClientEvent::Invoked { .. }
+                | ClientEvent::Returned { .. }
+                | ClientEvent::Evicted
+                | ClientEvent::Ignored(_),
+            ) => None,
         }
     }
 

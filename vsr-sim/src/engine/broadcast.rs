@@ -320,6 +320,7 @@ mod tests {
         kind: 1,
         nodes: NodeSet::only(SENDER),
         peers: NodeSet::EMPTY,
+        identity: None,
     };
 
     fn harsh() -> Setup {
@@ -445,6 +446,7 @@ mod tests {
                     kind: 0,
                     nodes: NodeSet::first(5),
                     peers: NodeSet::EMPTY,
+                    identity: None,
                 };
                 world.watch(start, nth);
                 assert_eq!(world.run_until(Time::MAX), Stop::Hit);
@@ -490,6 +492,7 @@ mod tests {
             kind: 0,
             nodes: NodeSet::only(SENDER),
             peers: NodeSet::first(5),
+            identity: None,
         };
         world.watch(pattern, 2);
         assert_eq!(world.run_until(Time::MAX), Stop::Hit);

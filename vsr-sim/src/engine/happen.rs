@@ -107,7 +107,8 @@ impl<P: Process, O: Observer<P>> World<P, O> {
     ) {
         if self.watches.wants(moment, kind) {
             let packet = packet.map(|packet| packet.name);
-            self.watches.see(self.now, Sight { moment, kind, node, peer, packet });
+            let identity = packet.map(|packet| packet.identity);
+            self.watches.see(self.now, Sight { moment, kind, node, peer, packet, identity });
         }
     }
 
@@ -365,7 +366,11 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         assert!(usize::from(kind) < P::EVENT_KINDS.len());
         self.trace.add(node_words(tag::EVENT, node, kind, [self.now.as_ns(), event.digest()]));
         self.observer.event(self.now, node, event);
-        self.see(Moment::Event, kind, (node, None), None);
+        let moment = Moment::Event;
+        if self.watches.wants(moment, kind) {
+            let (peer, packet, identity) = (None, None, event.identity());
+            self.watches.see(self.now, Sight { moment, kind, node, peer, packet, identity });
+        }
     }
 
     /// Sees to it that the process's deadline is looked at in time. A wake that is too early looks again.

@@ -32,6 +32,11 @@ pub trait Event: fmt::Debug {
     /// The kind, an index into [`Process::EVENT_KINDS`].
     fn kind(&self) -> u8;
 
+    /// What it is about, for triggers: a number as in [`Message::identity`], where the kind has one.
+    fn identity(&self) -> Option<u64> {
+        None
+    }
+
     /// A hash of all that the event says, for the trace hash. It must be the same on every machine.
     fn digest(&self) -> u64;
 }

@@ -249,6 +249,7 @@ fn a_step_goes_on_where_a_watch_stopped_it() {
             kind: 0,
             nodes: NodeSet::only(ONE),
             peers: NodeSet::EMPTY,
+            identity: None,
         };
         world.watch(pattern, 1);
         assert_eq!(world.run_until(Time::MAX), Stop::Hit);

@@ -39,6 +39,8 @@ pub struct Pattern {
     pub nodes: NodeSet,
     /// Who is at the other end of the link, if the moment has one: any of these.
     pub peers: NodeSet,
+    /// What it is about; anything if it is not said.
+    pub identity: Option<u64>,
 }
 
 /// A watch by number.
@@ -69,6 +71,8 @@ pub struct Sight {
     pub peer: Option<NodeIndex>,
     /// The packet, if it is about one.
     pub packet: Option<PacketName>,
+    /// What the packet or the event is about.
+    pub identity: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -125,10 +129,11 @@ impl Watches {
     pub(crate) fn see(&mut self, time: Time, sight: Sight) {
         let mut over = Vec::new();
         for watch in &mut self.watches {
-            let Pattern { moment, kind, nodes, peers } = watch.pattern;
+            let Pattern { moment, kind, nodes, peers, identity } = watch.pattern;
             let same = (moment, kind) == (sight.moment, sight.kind);
             let there = sight.peer.is_none_or(|peer| peers.contains(peer));
-            if same && nodes.contains(sight.node) && there {
+            let about = identity.is_none_or(|identity| sight.identity == Some(identity));
+            if same && nodes.contains(sight.node) && there && about {
                 watch.left -= 1;
                 if watch.left == 0 {
                     over.push(watch.id);

@@ -73,6 +73,7 @@ struct Cue {
     kind: u8,
     node: Option<Selector>,
     peer: Option<Selector>,
+    identity: Option<u64>,
     nth: u32,
 }
 
@@ -108,6 +109,7 @@ impl Conductor {
                 kind,
                 node: on.node.clone(),
                 peer: on.peer.clone(),
+                identity: on.identity,
                 nth: on.nth.max(1),
             })
         };
@@ -354,5 +356,6 @@ fn watch<P: Process, O: Observer<P>>(
 ) -> WatchId {
     let all = NodeSet::first(world.setup().nodes);
     let (nodes, peers) = (nodes.unwrap_or(all), peers.unwrap_or(all));
-    world.watch(Pattern { moment: cue.moment, kind: cue.kind, nodes, peers }, nth)
+    let Cue { moment, kind, identity, .. } = *cue;
+    world.watch(Pattern { moment, kind, nodes, peers, identity }, nth)
 }

@@ -102,6 +102,9 @@ pub struct On {
     /// The other end of the packet's link. Anybody if it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<Selector>,
+    /// What the packet or the event is about: an operation, a view or a session, by number. Anything if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<u64>,
     /// The how manieth time, counted from one.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub nth: u32,
@@ -157,7 +160,7 @@ impl On {
     #[must_use]
     pub fn first(moment: MomentName, kind: &str) -> Self {
         let kind = (!kind.is_empty()).then(|| kind.to_owned());
-        Self { moment, kind, node: None, peer: None, nth: 1 }
+        Self { moment, kind, node: None, peer: None, identity: None, nth: 1 }
     }
 
     /// The moment and the number of its kind.

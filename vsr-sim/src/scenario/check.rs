@@ -11,7 +11,7 @@ use super::expectation::Expectation;
 use super::fates::NamedFate;
 use super::place::{Part, Path};
 use super::{CLIENT_COUNT_MAX, Cluster, Scenario};
-use crate::cluster::event::is_of_replica;
+use crate::cluster::event::{is_about_something, is_of_replica};
 use crate::cluster::node::Node;
 use crate::cluster::packet::{ends_of, number_of_kind};
 use crate::cluster::selector::Words;
@@ -290,6 +290,9 @@ impl Check<'_> {
             return self.refuse(&field, error.to_string());
         }
         let kind = on.kind.as_deref().unwrap_or_default();
+        if on.identity.is_some() && !has_identity(on.moment, kind) {
+            self.refuse_field(&path.field("identity"), "it is about nothing that has a number");
+        }
         let (node, peer) = parties(on.moment, kind);
         let (does, is_done) = match on.moment {
             MomentName::Sent => (format!("sends a {kind}"), format!("gets a {kind}")),
@@ -464,6 +467,21 @@ fn parties(moment: MomentName, kind: &str) -> (Party, Party) {
             (number.map_or(Party::Any, |number| sort(is_of_replica(number))), Party::Nobody)
         }
         (MomentName::Booted | MomentName::Crashed, _) => (Party::Any, Party::Nobody),
+    }
+}
+
+/// Whether what is seen is about an operation, a view or a session.
+fn has_identity(moment: MomentName, kind: &str) -> bool {
+    match moment {
+        MomentName::Sent | MomentName::Delivered => true,
+        MomentName::Event => {
+            let place = Node::EVENT_KINDS.iter().position(|name| *name == kind);
+            place.is_some_and(is_about_something)
+        }
+        MomentName::WriteStarted
+        | MomentName::WriteEnded
+        | MomentName::Booted
+        | MomentName::Crashed => false,
     }
 }
 
