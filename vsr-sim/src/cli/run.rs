@@ -1,6 +1,6 @@
 //! `vsr-sim run`: one seed or one scenario file, and its verdict.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use crate::report::grid::{Detail, Grid};
 use crate::report::json::{RunRecord, exit_code_of_run};
 use crate::report::story::Story;
 use crate::report::text::{self, Aftermath};
+use crate::report::transcript::Transcript;
 use crate::scenario::Scenario;
 use crate::scenario::file::{self, FileError};
 use crate::scenario::listener::Listener;
@@ -53,6 +54,8 @@ enum TraceDetail {
     Grid,
     /// That, and every packet and write.
     Full,
+    /// What the steps of a scenario did, and what came of it.
+    Story,
 }
 
 impl From<FileError> for CliError {
@@ -118,11 +121,22 @@ fn run_traced(scenario: &Scenario, detail: TraceDetail, events_max: Option<u64>)
     let detail = match detail {
         TraceDetail::Grid => Detail::Grid,
         TraceDetail::Full => Detail::Full,
+        TraceDetail::Story => return run_told(scenario, events_max),
     };
     let out = Box::new(io::BufWriter::new(io::stdout()));
     let grid = Grid::new(out, detail, scenario.cluster.replicas);
     let (outcome, mut grid) = limited::<Grid>(events_max).run_watched(scenario, grid);
     grid.finish();
+    outcome
+}
+
+fn run_told(scenario: &Scenario, events_max: Option<u64>) -> Outcome {
+    let runner = &mut limited::<Transcript>(events_max);
+    let (outcome, transcript) = runner.run_watched(scenario, Transcript::of(scenario));
+    for line in transcript.lines() {
+        // Whoever closed the other end has seen enough.
+        writeln!(io::stdout(), "{line}").ok();
+    }
     outcome
 }
 

@@ -51,12 +51,14 @@ pub fn fault(fault: &Fault, struck: NodeSet, replica_count: u8) -> String {
             format!("hold {kinds} from {from} to {to}, {struck}")
         }
         Fault::Isolate { .. } => format!("isolate {struck}"),
+        Fault::Lose { from, to, kind, identity, .. } => {
+            format!("lose {kind} {identity} from {from} to {to}, {struck}")
+        }
         Fault::Crash { .. }
         | Fault::Restart { .. }
         | Fault::PowerLoss { .. }
         | Fault::Heal {}
         | Fault::Rates { .. }
-        | Fault::Lose { .. }
         | Fault::SlowDisk { .. }
         | Fault::Skew { .. }
         | Fault::WallAhead { .. }

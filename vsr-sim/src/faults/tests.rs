@@ -167,8 +167,13 @@ fn of_overlapping_faults_the_last_holds_and_the_other_stays() {
 fn a_watch_of_the_drivers_own_is_handed_through() {
     let mut world = world(100);
     let mut director = director(r#"{"at":"1ms","do":{"heal":{}}}"#);
-    let settled =
-        Pattern { moment: Moment::Event, kind: 0, nodes: NodeSet::first(5), peers: NodeSet::EMPTY, identity: None };
+    let settled = Pattern {
+        moment: Moment::Event,
+        kind: 0,
+        nodes: NodeSet::first(5),
+        peers: NodeSet::EMPTY,
+        identity: None,
+    };
     let watch = world.watch(settled, 50);
     assert_eq!(director.run_until(&mut world, Time::MAX, &mut ()), Stop::Hit);
     assert_eq!(director.take_hit().expect("it stopped for it").watch, watch);

@@ -5,3 +5,4 @@ pub mod json;
 pub mod story;
 pub mod summary;
 pub mod text;
+pub mod transcript;
