@@ -6,9 +6,11 @@
 mod hunt;
 mod patch;
 mod tale;
+mod witness;
 mod workshop;
 
 pub use hunt::{Found, Hunt, Probe, Sweep, SweepError};
 pub use patch::{Patch, PatchError};
 pub use tale::{Proof, Size, TALE_COLUMNS, Tale};
+pub use witness::{WITNESS_COLUMNS, WITNESSES, Witness, WitnessError, try_witnesses};
 pub use workshop::{Build, BuildError, Workshop, workspace};

@@ -15,7 +15,8 @@ use std::thread;
 
 use clap::Parser;
 use vsr_tests::planted::{
-    Build, Hunt, Patch, Probe, Sweep, TALE_COLUMNS, Tale, Workshop, workspace,
+    Build, Hunt, Patch, Probe, Sweep, TALE_COLUMNS, Tale, WITNESS_COLUMNS, Workshop, try_witnesses,
+    workspace,
 };
 
 /// Plants bugs in the replica, and measures how soon the simulator finds them.
@@ -42,6 +43,9 @@ struct Arguments {
     /// Shrink the first failure of each bug, for so long at most, such as 60s; and try the result with the bug and without.
     #[arg(long, value_name = "SPAN")]
     shrink: Option<String>,
+    /// Do not sweep: run the stories that are to fail with each bug, with it and without.
+    #[arg(long, conflicts_with_all = ["seeds", "ranges", "from", "budget", "shrink", "patches"])]
+    stories: bool,
     /// Where to write the table; to stdout if left out.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -89,14 +93,14 @@ impl Hunted {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let rows = match hunt_all(&arguments) {
-        Ok(rows) => rows,
+    let done = if arguments.stories { try_stories(&arguments) } else { hunt_and_judge(&arguments) };
+    let (table, is_good) = match done {
+        Ok(done) => done,
         Err(error) => {
             say(&format!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let table = table(&arguments, &rows);
     let written = match &arguments.out {
         Some(path) => fs::write(path, &table),
         None => io::stdout().write_all(table.as_bytes()),
@@ -105,16 +109,36 @@ fn main() -> ExitCode {
         say(&format!("error: {error}"));
         return ExitCode::FAILURE;
     }
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The table, and whether every story failed with its bugs.
+fn try_stories(arguments: &Arguments) -> Result<(String, bool), Box<dyn std::error::Error>> {
+    let workshop = Workshop::new(&folder_of(arguments))?;
+    let mut table = format!("{WITNESS_COLUMNS}\n");
+    let is_good = try_witnesses(&workshop, &arguments.only, |witness| {
+        say(&witness.to_string());
+        writeln!(table, "{witness}").expect("into memory");
+    })?;
+    Ok((table, is_good))
+}
+
+/// The table, and whether every bug was found in every range.
+fn hunt_and_judge(arguments: &Arguments) -> Result<(String, bool), Box<dyn std::error::Error>> {
+    let rows = hunt_all(arguments)?;
     let is_good = |row: &Row| row.result.as_ref().is_ok_and(Hunted::is_good);
-    if rows.iter().all(is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok((table(arguments, &rows), rows.iter().all(is_good)))
+}
+
+fn folder_of(arguments: &Arguments) -> PathBuf {
+    arguments.folder.clone().unwrap_or_else(|| workspace().join("target/planted"))
 }
 
 fn hunt_all(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
     let patches = arguments.patches.clone().unwrap_or_else(|| workspace().join("tests/planted"));
     let patches = Patch::only(&patches, &arguments.only)?;
-    let folder = arguments.folder.clone().unwrap_or_else(|| workspace().join("target/planted"));
     say("building the command as it is");
-    let workshop = Workshop::new(&folder)?;
+    let workshop = Workshop::new(&folder_of(arguments))?;
     let clean = workshop.clean()?;
     let mut builds = Vec::new();
     for patch in patches {

@@ -76,11 +76,11 @@ pub const EVENT_KINDS: &[&str] = &[
 /// Whether replicas speak of events of this kind, by its place in [`EVENT_KINDS`]; if not, clients do.
 #[must_use]
 pub const fn is_of_replica(kind: usize) -> bool {
-    kind < CLIENT_KIND_FIRST
+    kind < CLIENT_KINDS.start || kind >= CLIENT_KINDS.end
 }
 
-/// The first kind of events of which clients speak.
-const CLIENT_KIND_FIRST: usize = 16;
+/// The kinds of events of which clients speak.
+const CLIENT_KINDS: std::ops::Range<usize> = 16..21;
 
 /// Whether events of this kind, by its place in [`EVENT_KINDS`], are about an operation, a view or a session.
 #[must_use]

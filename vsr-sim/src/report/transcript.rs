@@ -47,6 +47,8 @@ pub struct Transcript {
     last: String,
     /// Why the step under way is there.
     why: String,
+    /// The operations that were last said to be committed, while others may join them: by whom, the first and the last.
+    committing: Option<(NodeIndex, u64, u64)>,
     /// Packets and droppings that were told already.
     packets: BTreeSet<(&'static str, NodeIndex, u8, u64)>,
     droppings: BTreeSet<(NodeIndex, Ignored)>,
@@ -89,7 +91,7 @@ impl Transcript {
     }
 
     fn note(&mut self, now: Time, what: String) {
-        self.joined = None;
+        (self.joined, self.committing) = (None, None);
         // What clients are told to do is told by the step already.
         if self.last != what {
             self.last.clone_from(&what);
@@ -100,6 +102,22 @@ impl Transcript {
     fn note_of(&mut self, now: Time, node: NodeIndex, what: &str) {
         let name = words::node(node, self.replica_count);
         self.note(now, format!("{name} {what}"));
+    }
+
+    /// A replica commits an operation: of several one after the other, the first and the last are told.
+    fn note_commit(&mut self, now: Time, node: NodeIndex, op: u64) {
+        let name = words::node(node, self.replica_count);
+        let first = match self.committing.filter(|(before, ..)| *before == node) {
+            Some((_, first, last)) if last + 1 == op && !self.pending.is_empty() => first,
+            Some(_) | None => op,
+        };
+        if first < op {
+            self.pending.pop();
+            self.note(now, format!("{name} commits op{first}..{op}"));
+        } else {
+            self.note(now, format!("{name} commits op{op}"));
+        }
+        self.committing = Some((node, first, op));
     }
 
     /// What a step does, and why.
@@ -135,7 +153,7 @@ impl Transcript {
 
     fn flush(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        self.joined = None;
+        (self.joined, self.committing) = (None, None);
         match self.progress {
             Progress::SetUp | Progress::Over => return,
             Progress::Story => {}
@@ -244,6 +262,9 @@ impl Observer<Node> for Transcript {
             && !self.droppings.insert((node, *reason))
         {
             return;
+        }
+        if let Event::Replica(ReplicaEvent::Committed { op }) = event {
+            return self.note_commit(now, node, op.get());
         }
         if is_told(event) {
             let what = words::event(&*self.service, event);

@@ -1,0 +1,188 @@
+//! Which planted bug breaks which story: a story that nothing can break is worth nothing.
+
+use std::fmt;
+use std::path::Path;
+
+use super::hunt::text;
+use super::{Build, BuildError, Hunt, Patch, PatchError, SweepError, Workshop, workspace};
+
+/// The stories, by folder and name, and the planted bugs that each was seen to fail with.
+///
+/// Only bugs that break the rule which the story tells: many others break it on the way.
+pub const WITNESSES: &[(&str, &[&str])] = &[
+    ("normal/commits-in-order-of-the-log", &["N-02"]),
+    ("normal/deaf-primary-steps-down", &["P-10"]),
+];
+
+/// What one story came to with one bug.
+#[derive(Debug)]
+pub struct Witness {
+    /// The story, by folder and name.
+    pub story: &'static str,
+    /// The bug.
+    pub patch: Patch,
+    /// The property that fired; nothing if the run passed all the same.
+    pub fired: Result<Option<String>, String>,
+}
+
+impl Witness {
+    /// Whether the story fails with the bug.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        matches!(self.fired, Ok(Some(_)))
+    }
+
+    /// Whether the story names a bug of `ids`, or `ids` names none.
+    fn is_wanted(ids: &[String], bug: &str) -> bool {
+        ids.is_empty() || ids.iter().any(|id| id == bug)
+    }
+}
+
+impl fmt::Display for Witness {
+    /// A row of the table.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Patch { id, name, .. } = &self.patch;
+        write!(formatter, "| {} | {id} {name} | ", self.story)?;
+        match &self.fired {
+            Ok(Some(property)) => write!(formatter, "{property} |"),
+            Ok(None) => write!(formatter, "PASSES ALL THE SAME |"),
+            Err(error) => write!(formatter, "ERROR: {} |", error.replace('\n', " ")),
+        }
+    }
+}
+
+/// The table's head.
+pub const WITNESS_COLUMNS: &str = "| story | planted bug | fired |\n|---|---|---|";
+
+/// Plants each bug of `ids` that [`WITNESSES`] names (all of them if there are none in `ids`), and runs the stories that are to fail
+/// with it, on that build and on the clean one; each comes to `tell` as soon as it is known.
+///
+/// # Errors
+///
+/// When the table or `ids` speak of what there is not, when the clean sources do not build, or when a story fails on them.
+pub fn try_witnesses(
+    workshop: &Workshop,
+    ids: &[String],
+    mut tell: impl FnMut(&Witness),
+) -> Result<bool, WitnessError> {
+    let clean = workshop.clean()?;
+    let planted = workspace().join("tests/planted");
+    let mut patches = Patch::all(&planted)?;
+    patches.extend(Patch::all(&planted.join("undetected"))?);
+    if let Some(id) =
+        ids.iter().find(|id| !WITNESSES.iter().any(|(_, bugs)| bugs.contains(&id.as_str())))
+    {
+        return Err(WitnessError::NoStory(id.clone()));
+    }
+    let mut all_good = true;
+    for patch in patches.iter().filter(|patch| Witness::is_wanted(ids, &patch.id)) {
+        let stories: Vec<&'static str> = WITNESSES
+            .iter()
+            .filter(|(_, bugs)| bugs.contains(&patch.id.as_str()))
+            .map(|(story, _)| *story)
+            .collect();
+        if stories.is_empty() {
+            continue;
+        }
+        let build = workshop.with(patch);
+        for story in stories {
+            let fired = match &build {
+                Ok(build) => run(&clean, build, story)?,
+                Err(error) => Err(error.to_string()),
+            };
+            let witness = Witness { story, patch: patch.clone(), fired };
+            all_good &= witness.is_good();
+            tell(&witness);
+        }
+    }
+    Ok(all_good)
+}
+
+/// Runs a story with a bug, and without.
+fn run(
+    clean: &Build,
+    planted: &Build,
+    story: &'static str,
+) -> Result<Result<Option<String>, String>, WitnessError> {
+    let path = workspace().join("scenarios").join(Path::new(story)).with_extension("json");
+    let out = planted.command.with_file_name("artefacts");
+    let hunt = Hunt { clean: clean.clone(), planted: planted.clone(), out, budget_ns: u64::MAX };
+    let path = path.display().to_string();
+    let arguments = ["run", "--scenario", &path];
+    if hunt.record(clean, &arguments)?["verdict"] != "pass" {
+        return Err(WitnessError::FailsAnyway(story));
+    }
+    let record = match hunt.record(planted, &arguments) {
+        Ok(record) => record,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let has_failed = record["verdict"] == "fail";
+    Ok(Ok(has_failed.then(|| text(&record, "property"))))
+}
+
+/// Why the table could not be tried.
+#[derive(Debug)]
+pub enum WitnessError {
+    /// A folder of patches cannot be used.
+    Patch(PatchError),
+    /// The clean sources do not build.
+    Build(BuildError),
+    /// The clean build does not say what it should.
+    Run(SweepError),
+    /// No story is there for this bug.
+    NoStory(String),
+    /// This story fails without any bug.
+    FailsAnyway(&'static str),
+}
+
+impl fmt::Display for WitnessError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Patch(error) => error.fmt(formatter),
+            Self::Build(error) => error.fmt(formatter),
+            Self::Run(error) => error.fmt(formatter),
+            Self::NoStory(id) => write!(formatter, "no story is said to fail with {id}"),
+            Self::FailsAnyway(story) => write!(formatter, "{story} fails without any bug"),
+        }
+    }
+}
+
+impl std::error::Error for WitnessError {}
+
+impl From<PatchError> for WitnessError {
+    fn from(error: PatchError) -> Self {
+        Self::Patch(error)
+    }
+}
+
+impl From<BuildError> for WitnessError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}
+
+impl From<SweepError> for WitnessError {
+    fn from(error: SweepError) -> Self {
+        Self::Run(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A story that passes with its bug must never look like one that failed.
+    #[test]
+    fn a_row_says_what_fired_or_that_nothing_did() {
+        let path = workspace().join("tests/planted/N-02-commit-on-arrival-order.patch");
+        let patch = Patch { id: "N-02".into(), name: "arrival".into(), story: String::new(), path };
+        let row = |fired| Witness { story: "normal/order", patch: patch.clone(), fired };
+        let good = row(Ok(Some("execution-order".into())));
+        assert!(good.is_good());
+        assert_eq!(good.to_string(), "| normal/order | N-02 arrival | execution-order |");
+        for (fired, words) in [(Ok(None), "PASSES"), (Err("no\nway".into()), "ERROR: no way")] {
+            let bad = row(fired);
+            assert!(!bad.is_good() && bad.to_string().contains(words), "{bad}");
+        }
+    }
+}
