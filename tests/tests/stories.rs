@@ -45,10 +45,12 @@ stories! {
         idle_tail_is_learnt_by_heartbeat
         lost_acknowledgement_is_given_again
         lost_prepare_is_sent_again
+        nothing_is_executed_before_it_is_durable_here
         primary_in_the_minority_commits_nothing;
     recovery:
         acknowledged_is_on_disk
         crash_between_two_writes_of_the_superblock
+        cut_is_durable_before_it_is_written_over
         cut_off_entries_do_not_come_back
         nothing_is_executed_twice_after_a_restart
         promise_is_durable_before_it_is_given
@@ -59,6 +61,8 @@ stories! {
         client_finds_the_new_primary
         client_that_starts_again_is_another
         late_answer_is_not_taken_for_another
+        old_primary_does_not_judge_a_younger_session
+        old_request_is_not_run_again
         oldest_session_makes_room
         request_on_its_way_is_not_prepared_twice
         request_that_was_cut_off_is_taken_again
@@ -67,15 +71,25 @@ stories! {
     state_transfer:
         any_peer_of_the_view_can_help
         checkpoint_is_fetched_again_from_another
+        entry_is_known_by_its_checksum
+        full_log_waits_for_its_checkpoint
         hearing_of_a_later_view_cuts_nothing_off
         replica_that_slept_takes_a_checkpoint_over
-        what_follows_is_of_one_view;
+        what_follows_is_of_one_view
+        what_is_too_far_ahead_is_fetched_later;
     view_change:
+        later_view_is_joined_by_its_log_alone
         log_view_decides_not_the_last_entry
         longer_log_of_an_older_view_loses
+        lost_promise_is_given_again
+        lost_start_of_a_view_is_asked_for
         new_primary_fetches_what_it_lacks
         next_primary_is_dead_too
+        old_heartbeat_keeps_no_primary_alive
         one_vote_moves_nobody
+        primary_that_is_not_answered_votes_too
+        promise_for_an_older_view_does_not_count
+        promise_speaks_of_what_is_durable
         survivor_is_committed_by_its_new_view
         survivor_of_one_is_not_committed_yet;
 }
@@ -187,7 +201,16 @@ impl Observer<Node> for Droppings {
 impl Listener for Droppings {}
 
 /// What no story can meet, and why.
-const UNMET: &[(Ignored, &str)] = &[];
+const UNMET: &[(Ignored, &str)] = &[
+    (Ignored::Misdirected, "nobody forges messages, and links carry them whole"),
+    (Ignored::NotFromPrimary, "no replica says what only the primary of its view may"),
+    (
+        Ignored::BrokenChain,
+        "within a view there is one log, so that no honest replica contradicts it",
+    ),
+    (Ignored::Busy, "the queue has room for as many clients as there may be"),
+    (Ignored::TooLarge, "a client takes no operation that replicas would not"),
+];
 
 /// All reasons, in order; the match sees to it that none is left out.
 fn reasons() -> Vec<Ignored> {
