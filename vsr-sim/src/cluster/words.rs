@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use vsr_core::io::Event as ReplicaEvent;
+use vsr_core::io::{Event as ReplicaEvent, Ignored};
 use vsr_core::message::{ClientMessage, Command, Message};
 use vsr_core::wire::Frame;
 
@@ -300,6 +300,9 @@ fn replica_event(event: &ReplicaEvent) -> String {
         ReplicaEvent::Halted(halt) => format!("halts: {halt:?}"),
         ReplicaEvent::Ignored { from: Some(from), reason } => {
             format!("ignores {from}: {reason:?}")
+        }
+        ReplicaEvent::Ignored { from: None, reason: Ignored::LogFull } => {
+            "has no room in its log".to_owned()
         }
         ReplicaEvent::Ignored { from: None, reason } => format!("ignores a client: {reason:?}"),
     }

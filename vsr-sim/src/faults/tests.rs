@@ -128,6 +128,24 @@ impl Resolver<BroadcastNode, ()> for Writers {
     }
 }
 
+/// The first step waits for a packet about the third value, whatever comes before it; the second for the fifth time of that.
+#[test]
+fn packets_are_waited_for_by_what_they_are_about() {
+    let mut world = world(8);
+    let mut director = director(
+        r#"{"on":{"moment":"sent","kind":"Value","identity":3},"do":{"heal":{}}},
+           {"on":{"moment":"delivered","kind":"Acknowledge","node":"n0","identity":3,"nth":3},"do":{"heal":{}}},
+           {"on":{"moment":"sent","kind":"Value","identity":8},"do":{"heal":{}}}"#,
+    );
+    director.run_until(&mut world, ms(1_000), &mut ());
+    let seen = |firing: &Firing| {
+        let packet = firing.sight.and_then(|sight| sight.packet).expect("it is about a packet");
+        (firing.step, packet.identity)
+    };
+    let firings: Vec<(usize, u64)> = director.firings().iter().map(seen).collect();
+    assert_eq!(firings, [(0, 3), (1, 3)], "there is no eighth value, counted from zero");
+}
+
 /// The step waits for the third acknowledgement that reaches a node while it writes: most reach it at other times.
 #[test]
 fn words_are_looked_up_at_each_sight() {

@@ -314,3 +314,55 @@ impl Listener for Transcript {
         self.progress = Progress::Over;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::file;
+    use crate::scenario::run::Runner;
+
+    fn lines(steps: &str) -> Vec<String> {
+        let text = format!(
+            r#"{{"format":1,"cluster":{{"clients":1}},"network":{{"jitter":"0ns"}},"steps":[{steps}]}}"#
+        );
+        let scenario = file::parse(&text).unwrap();
+        let (_, transcript) =
+            Runner::<Transcript>::default().run_watched(&scenario, Transcript::of(&scenario));
+        transcript.lines().to_vec()
+    }
+
+    /// Heartbeats are cut off for half a second, and the two links of one of them told once; the set-up is a line.
+    #[test]
+    fn what_repeats_itself_is_told_once_and_the_set_up_not_at_all() {
+        let lines = lines(
+            r#"{"at":"20ms","do":{"cut":{"from":"r0","to":"replicas"}},"for":"500ms","why":"r0 is mute"}"#,
+        );
+        assert!(lines[0].ends_with("what                                                          r0            r1            r2"));
+        assert!(lines[1].ends_with("⋮                                                             N* v0 1/1     N  v0 1/1     N  v0 1/1"));
+        assert!(
+            lines[2].ends_with("cut from r0 to replicas, {r0 r1 r2}: r0 is mute"),
+            "{}",
+            lines[2]
+        );
+        let heartbeats: Vec<&String> =
+            lines.iter().filter(|line| line.contains(" Commit v0 ")).collect();
+        assert_eq!(heartbeats.len(), 1, "{heartbeats:?}");
+        assert!(
+            heartbeats[0].ends_with("r0 → r1 r2 Commit v0 commit=1: cut off"),
+            "{heartbeats:?}"
+        );
+        assert!(!lines.iter().any(|line| line.contains("faults have stopped")));
+        // A trace that repeats itself is not read.
+    }
+
+    /// Each replica says of its own column that it has changed, and of no other.
+    #[test]
+    fn a_column_is_written_when_it_has_changed() {
+        let lines = lines(r#"{"at":"20ms","do":{"request":{"from":"c0","operation":"put k 1"}}}"#);
+        let prepares = lines.iter().find(|line| line.contains("r0 prepares op2")).unwrap();
+        assert!(prepares.ends_with("N* v0 2/1"), "{prepares}");
+        let commits = lines.iter().find(|line| line.contains("r2 commits op2")).unwrap();
+        assert_eq!(commits.matches(" v0 ").count(), 1, "{commits}");
+        assert_eq!(lines.iter().filter(|line| line.contains("c0 asks put k 1")).count(), 1);
+    }
+}

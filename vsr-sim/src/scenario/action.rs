@@ -92,7 +92,8 @@ impl From<Fault> for Action {
 
 impl fmt::Display for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} asks {}", self.from, self.operation)
+        let asks = if self.from.word().ends_with('s') { "ask" } else { "asks" };
+        write!(formatter, "{} {asks} {}", self.from, self.operation)
     }
 }
 

@@ -442,6 +442,13 @@ mod tests {
         on("{ \"moment\": \"booted\", \"kind\": ^\"Started\" }", "no kind is called `Started`");
         on("^{ \"moment\": \"sent\" }", "needs a `kind`");
         on("{ \"moment\": \"booted\", \"nth\": ^0 }", "`nth` counts from one");
+        for about_nothing in [
+            "{ \"moment\": \"write-ended\", \"kind\": \"Prepares\", ^\"identity\": 3 }",
+            "{ \"moment\": \"event\", \"kind\": \"Ignored\", ^\"identity\": 3 }",
+            "{ \"moment\": \"booted\", ^\"identity\": 3 }",
+        ] {
+            on(about_nothing, "about nothing that has a number");
+        }
         on(
             "{ \"moment\": \"sent\", \"kind\": \"Prepare\", \"node\": ^\"c0\" }",
             "`c0` never sends a Prepare: only replicas do",

@@ -257,7 +257,9 @@ mod tests {
 
     /// A story on three replicas and two clients that ask for nothing by themselves.
     fn tell(rest: &str) -> Outcome {
-        let text = format!(r#"{{"format":1,"cluster":{{"replicas":3,"clients":2}},{rest}}}"#);
+        let cluster = r#""cluster":{"replicas":3,"clients":2},"#;
+        let cluster = if rest.contains("\"cluster\"") { "" } else { cluster };
+        let text = format!(r#"{{"format":1,{cluster}{rest}}}"#);
         let scenario = file::parse(&text).unwrap_or_else(|error| panic!("{error}"));
         Runner::<()>::default().run(&scenario)
     }
@@ -285,6 +287,21 @@ mod tests {
         assert_eq!(outcome.verdict, Verdict::Pass);
         assert_eq!((outcome.requests, outcome.unfired.len()), (4, 0));
         // Two of the six operations of the log are the sessions of the clients.
+    }
+
+    /// Operation 2 is committed by each of the three; what replicas say of checkpoints is waited for at replicas, like all the rest.
+    #[test]
+    fn events_are_waited_for_by_what_they_are_about() {
+        let outcome = tell(
+            r#""cluster":{"replicas":3,"clients":1,"slots":8,"pipeline":2,"checkpoint_interval":2},
+               "steps":[{"at":"1ms","do":{"request":{"from":"c0","operation":"put k 1"}}},
+                {"on":{"moment":"event","kind":"Committed","identity":2,"nth":3},"do":{"expect":{"commits":{"r0":2}}}},
+                {"on":{"moment":"event","kind":"Checkpointed","node":"r2","identity":2},"do":{"expect":{"nodes":"subject","op":2}}},
+                {"at":"100ms","do":{"crash":{"node":"r2"}},"for":"1ms"},
+                {"on":{"moment":"event","kind":"StateRestored","node":"r2","identity":2},"do":{"expect":{"nodes":"r2","commit":2}}},
+                {"settled":"answered","do":{"expect":{"nodes":"c0","answer":"done"}}}]"#,
+        );
+        assert_eq!(outcome.verdict, Verdict::Pass);
     }
 
     #[test]
