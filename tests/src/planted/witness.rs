@@ -98,8 +98,9 @@ impl fmt::Display for Witness {
 /// The table's head.
 pub const WITNESS_COLUMNS: &str = "| story | planted bug | fired |\n|---|---|---|";
 
-/// Plants each bug of `ids` that [`WITNESSES`] names (all of them if there are none in `ids`), and runs the stories that are to fail
-/// with it, on that build and on the clean one; each comes to `tell` as soon as it is known.
+/// Plants each bug that [`WITNESSES`] names, and runs the stories that are to fail with it, on that build and on the clean one.
+///
+/// Only those of `ids`, unless that is empty; each story comes to `tell` as soon as it is known.
 ///
 /// # Errors
 ///
