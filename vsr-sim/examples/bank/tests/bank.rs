@@ -152,16 +152,21 @@ fn a_transfer_that_is_done_again_after_a_restart_is_found_and_comes_back() {
     let size = shrunk.size;
     assert!(size.faults <= 2 && size.requests <= 4, "{size}\n{failed}");
 
-    let command = failed.text.lines().find_map(|line| line.trim().strip_prefix("reproduce "));
-    let (variable, command) = command.unwrap().trim().split_once(' ').unwrap();
+    let told =
+        |label| failed.text.lines().find_map(|line| line.trim().strip_prefix(label)).unwrap();
     let me = "a_transfer_that_is_done_again_after_a_restart_is_found_and_comes_back";
-    assert!(command.starts_with("cargo test ") && command.ends_with(me), "{command}");
-    let (name, path) = variable.split_once('=').unwrap();
+    let (variable, command) = told("reproduce ").split_once(" cargo test ").unwrap();
+    assert!(command.ends_with(me), "{command}");
+    let (name, path) = variable.trim().split_once('=').unwrap();
     assert_eq!(name, "VSR_SIM_SCENARIO");
-    let again = test(me, (name, path));
+    let path = path.trim_matches('\'');
+    let again = test(me, &[(name, path)]);
     assert!(again.status.success(), "{again:?}");
-    let right = test("the_bank_survives", (name, path));
-    assert!(right.status.success() && said(&right).contains("PASS  seed "), "{right:?}");
+    assert!(told("look ").trim().starts_with("VSR_SIM_TRACE=grid VSR_SIM_SCENARIO="), "{failed}");
+    let right = test("the_bank_survives", &[(name, path), ("VSR_SIM_TRACE", "grid")]);
+    let looked = said(&right);
+    assert!(right.status.success() && looked.contains("PASS  seed "), "{right:?}");
+    assert!(looked.contains("r1 takes its state from the checkpoint of "), "{looked}");
     keep(Path::new(path));
     // Were the file not all that there is to the failure, it could not be kept.
 }
@@ -213,21 +218,21 @@ fn a_bank_that_panics_is_told_by_the_place_where_it_does() {
 
 #[test]
 fn a_seed_in_the_environment_is_the_only_one_that_runs() {
-    let one = test("the_bank_survives", ("VSR_SIM_SEED", "0x2a"));
+    let one = test("the_bank_survives", &[("VSR_SIM_SEED", "0x2a")]);
     let said = said(&one);
     assert!(one.status.success() && said.contains("PASS  seed 42  "), "{one:?}");
     assert_eq!(said.matches("PASS").count(), 1, "{said}");
-    let none = test("the_bank_survives", ("VSR_SIM_SEED", "forty-two"));
+    let none = test("the_bank_survives", &[("VSR_SIM_SEED", "forty-two")]);
     assert!(!none.status.success(), "{none:?}");
     let error = "VSR_SIM_SEED=forty-two: a seed is a number such as 42 or 0x2a";
     assert!(String::from_utf8_lossy(&none.stderr).contains(error), "{none:?}");
     // Were the variable ignored, whoever looks into a failure would look at other runs.
 }
 
-/// Runs a test of this file by itself, as `cargo test` does, with this variable set.
-fn test(name: &str, (variable, value): (&str, &str)) -> Output {
+/// Runs a test of this file by itself, as `cargo test` does, with these variables set.
+fn test(name: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(std::env::current_exe().expect("a test is an executable"));
-    command.args(["--exact", name, "--nocapture"]).env(variable, value);
+    command.args(["--exact", name, "--nocapture"]).envs(variables.iter().copied());
     command.output().expect("a test can be run")
 }
 
