@@ -90,6 +90,15 @@ pub fn is_about_something(kind: usize) -> bool {
     EVENT_KINDS.get(kind).is_some_and(|name| !ABOUT_NOTHING.contains(name))
 }
 
+/// Whether events of the kind called `name` are about an operation, or about a session, which is named by one.
+#[must_use]
+pub fn is_about_operation(name: &str) -> bool {
+    const ABOUT_VIEWS: [&str; 6] =
+        ["Recovering", "Normal", "ViewChange", "Voted", "SteppedDown", "LogChosen"];
+    let kind = EVENT_KINDS.iter().position(|kind| *kind == name);
+    kind.is_some_and(is_about_something) && !ABOUT_VIEWS.contains(&name)
+}
+
 /// What a replica's event is about: an operation where it names one, else a view, or a session.
 const fn replica_identity(event: &ReplicaEvent) -> Option<u64> {
     match event {

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::names::numbered;
 use super::parts::without_clients;
+use crate::cluster::event::is_about_operation;
 use crate::cluster::packet::{About, about, number_of_kind};
-use crate::faults::{Fault, Selector};
+use crate::faults::{Fault, Lasts, MomentName, Selector};
 use crate::scenario::Scenario;
 use crate::scenario::action::Action;
 
@@ -76,6 +77,29 @@ fn move_up(scenario: &mut Scenario, operations: usize, by: &[Selector]) {
         if let Action::Fault(Fault::Lose { from, to, kind, identity, .. }) = &mut step.action {
             *identity = identity.saturating_sub(less(kind, [from, to]));
         }
+        let until = match &mut step.lasts {
+            Lasts::Until(until) => Some(until),
+            Lasts::On | Lasts::For(_) => None,
+        };
+        for on in step.on.iter_mut().chain(until) {
+            let kind = on.kind.as_deref().unwrap_or_default();
+            let less = match on.moment {
+                MomentName::Event if is_about_operation(kind) => {
+                    u64::try_from(operations).unwrap_or(u64::MAX)
+                }
+                MomentName::Sent | MomentName::Delivered => {
+                    let nobody = Selector::new("");
+                    let [one, other] = [&on.node, &on.peer].map(|end| end.as_ref());
+                    less(kind, [one.unwrap_or(&nobody), other.unwrap_or(&nobody)])
+                }
+                MomentName::Event
+                | MomentName::WriteStarted
+                | MomentName::WriteEnded
+                | MomentName::Booted
+                | MomentName::Crashed => 0,
+            };
+            on.identity = on.identity.map(|identity| identity.saturating_sub(less));
+        }
     }
 }
 
@@ -89,7 +113,8 @@ mod tests {
             r#"{"format": 1, "cluster": {"clients": 2}, "steps": [
                 {"at": "1ms", "do": {"request": {"from": "c0", "operation": "put k0 1"}}},
                 {"at": "1ms", "do": {"request": {"from": "c1", "operation": "put k0 2"}}},
-                {"at": "2ms", "do": {"crash": {"node": "r1"}}, "for": "1ms"},
+                {"on": {"moment": "event", "kind": "Prepared", "identity": 5}, "do": {"crash": {"node": "r1"}},
+                 "until": {"moment": "sent", "kind": "StartView", "identity": 3}},
                 {"at": "3ms", "do": {"request": {"from": "c0", "operation": "put k0 3"}}},
                 {"at": "3ms", "do": {"lose": {"from": "r0", "to": "r1", "kind": "Prepare", "identity": 5}}}],
               "fates": [
@@ -105,6 +130,9 @@ mod tests {
                 Some(_) | None => None,
             });
             let fates: Vec<u64> = scenario.fates.iter().map(|fate| fate.identity).collect();
+            let crash = scenario.steps.iter().find(|step| step.on.is_some()).unwrap();
+            assert_eq!(crash.on.as_ref().unwrap().identity, lost);
+            assert!(matches!(&crash.lasts, Lasts::Until(until) if until.identity == Some(3)));
             (scenario.steps.len(), lost, fates)
         };
         let fewer = without_requests(&scenario, 0..2).unwrap();
