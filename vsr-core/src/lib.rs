@@ -17,6 +17,7 @@ pub mod checksum;
 pub mod client;
 pub mod client_table;
 pub mod configuration;
+pub mod decision;
 pub mod header;
 pub mod io;
 pub mod jitter;
