@@ -150,6 +150,22 @@ pub fn judge_next(next: &Next, prepare: &Found, header: &Found) -> Verdict {
     }
 }
 
+/// Whether the slot of `op` may have held an acknowledged entry of the view, when it is not known what came before it. What was
+/// acknowledged was in both rings; so one trace is enough, and where both are damaged nobody can tell.
+#[must_use]
+pub fn may_be_acknowledged(
+    op: OpNumber,
+    log_view: ViewNumber,
+    prepare: &Found,
+    header: &Found,
+) -> bool {
+    let is_trace = |found: &Found| match found {
+        Found::Whole(header) => header.op == op && header.view == log_view,
+        Found::Blank | Found::Damaged => false,
+    };
+    is_trace(prepare) || is_trace(header) || (*prepare, *header) == (Found::Damaged, Found::Damaged)
+}
+
 fn is_same(prepare: &Found, header: &Found) -> bool {
     matches!((prepare, header), (Found::Whole(one), Found::Whole(other)) if one.checksum == other.checksum)
 }
@@ -262,6 +278,21 @@ mod tests {
             }
         }
         // An entry that was cut off and is believed again comes back in the place of what a later view has committed.
+    }
+
+    #[test]
+    fn behind_an_uncertain_head_one_trace_of_the_view_is_enough_to_go_on_doubting() {
+        let [entry, older, cut] = entries();
+        let doubts = |prepare: Found, header: Found| {
+            may_be_acknowledged(entry.op, entry.view, &prepare, &header)
+        };
+        let (whole, damaged) = (Found::Whole(entry), Found::Damaged);
+        assert!(doubts(whole, damaged) && doubts(damaged, whole) && doubts(damaged, damaged));
+        for nothing in [Found::Blank, Found::Whole(older), Found::Whole(cut)] {
+            assert!(doubts(whole, nothing) && doubts(nothing, whole));
+            assert!(!doubts(nothing, damaged) && !doubts(damaged, nothing));
+        }
+        // Doubting the whole ring, a replica would never deny anything, and two of them would stop the cluster.
     }
 
     #[test]

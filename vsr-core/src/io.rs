@@ -198,6 +198,31 @@ pub enum Event {
         /// The operation of the checkpoint.
         op: OpNumber,
     },
+    /// At a start: an entry that was durable is not whole on the disk any more. It will be asked for.
+    SpoiledFound {
+        /// Which operation.
+        op: OpNumber,
+    },
+    /// A spoiled entry has come from a peer.
+    SpoiledRepaired {
+        /// Which operation.
+        op: OpNumber,
+    },
+    /// At a start: the disk does not tell whether entries after the head were acknowledged.
+    HeadUncertain {
+        /// None can have been after this one.
+        op: OpNumber,
+    },
+    /// All that can have been acknowledged is here again.
+    HeadCertain {
+        /// The head.
+        op: OpNumber,
+    },
+    /// At a start: the checkpoint that the superblock names cannot be read back. The state will be asked for.
+    CheckpointSpoiled {
+        /// The operation of the checkpoint.
+        op: OpNumber,
+    },
     /// A session has been evicted to make room.
     SessionEvicted {
         /// Which session.
@@ -219,14 +244,20 @@ pub enum Event {
 pub enum Halt {
     /// A checkpoint is larger than the configuration has room for.
     OutOfSpace,
-    /// The disk belongs to another cluster, replica or format, or has no readable superblock.
+    /// The disk belongs to another cluster or replica.
     WrongDisk,
-    /// An entry that was durable, and may have been acknowledged, cannot be read back.
+    /// An entry that was durable, and may have been acknowledged, cannot be read back, and there is nobody who could send it.
     LogDamaged,
-    /// The checkpoint that the superblock names cannot be read back.
+    /// The checkpoint that the superblock names cannot be read back, and there is nobody who could send it.
     CheckpointDamaged,
-    /// A read or a write has failed.
+    /// A write has failed, or a flush: nobody knows what the disk holds now.
     DiskFailed,
+    /// Everybody has promised to join the view, and what may have been committed is whole nowhere: more is lost than can be brought
+    /// back. To go on without it would be to forget what clients were told.
+    LogLost,
+    /// No copy of the superblock can be read: the disk was wiped, or replaced, or speaks of a format that this code does not know.
+    /// Nobody can tell what the replica has promised and acknowledged, so it must not vote.
+    DiskLost,
 }
 
 /// Why something that arrived was dropped.

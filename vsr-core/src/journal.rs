@@ -4,7 +4,15 @@
 //! prepare is durable. An entry counts as durable when both are. Each slot has at most one write in flight, so that
 //! two versions of a slot never race on the disk; and acknowledgements go by the durable *prefix*, so that whatever was
 //! acknowledged stands below the first hole that a crash can leave.
+//!
+//! A disk can spoil what was durable. Such an entry keeps its place, so that it is never denied, and stays missing until
+//! somebody else has sent it: see [`Missing`].
 
+mod missing;
+
+pub use missing::Missing;
+
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -15,7 +23,7 @@ use crate::io::{Effects, Token, Zone};
 use crate::number::OpNumber;
 use crate::token::{Subject, Tokens};
 
-/// The log of one replica: every operation after its base to its head, without a gap.
+/// The log of one replica: every operation after its base to its head, without a gap but for those entries that the disk has spoiled.
 ///
 /// The slot of an operation is used again by the one that many slots further on; but not before a checkpoint makes up for it.
 #[derive(Debug)]
@@ -26,8 +34,10 @@ pub struct Journal {
     prepare_slot_size: u64,
     /// n: the head.
     op: OpNumber,
-    /// All entries up to here are durable; at most `op`.
-    durable: OpNumber,
+    /// All entries up to here were durable once, and are still unless they are missing; at most `op`.
+    held: OpNumber,
+    /// The entries that should be here and are not whole: none in the life of most replicas.
+    missing: BTreeMap<OpNumber, Missing>,
     /// Whether the base stands on a durable checkpoint: until it does, nothing that follows counts as durable.
     is_base_durable: bool,
     /// Entries up to here may be written over.
@@ -73,7 +83,8 @@ impl Journal {
             slots,
             prepare_slot_size: configuration.prepare_slot_size(),
             op: OpNumber::ZERO,
-            durable: OpNumber::ZERO,
+            held: OpNumber::ZERO,
+            missing: BTreeMap::new(),
             is_base_durable: true,
             reusable: OpNumber::ZERO,
         }
@@ -93,8 +104,17 @@ impl Journal {
 
     /// All entries up to here are durable.
     #[must_use]
-    pub const fn durable(&self) -> OpNumber {
-        self.durable
+    pub fn durable(&self) -> OpNumber {
+        match self.missing.first_key_value() {
+            None => self.held,
+            Some((first, _)) => self.held.min(first.minus(1)),
+        }
+    }
+
+    /// All entries up to here are durable, or were and may have been acknowledged: so far the replica must answer for its log.
+    #[must_use]
+    pub const fn held(&self) -> OpNumber {
+        self.held
     }
 
     /// The last operation that has a free slot, as long as no further entry may be written over.
@@ -115,7 +135,7 @@ impl Journal {
         self.reusable = op;
         if !self.is_base_durable && op >= self.base.op {
             self.is_base_durable = true;
-            self.durable = self.base.op;
+            self.held = self.base.op;
             self.advance();
         }
     }
@@ -128,53 +148,67 @@ impl Journal {
         for slot in &mut self.slots {
             slot.entry = None;
         }
+        self.missing.clear();
         self.base = *header;
         self.op = header.op;
-        self.durable = executed;
+        self.held = executed;
         self.is_base_durable = false;
     }
 
-    /// The header at `op`, the base included; `None` above the head and below the base.
+    /// The header at `op`, the base included; `None` above the head, below the base, and where none could be found.
     #[must_use]
     pub fn header(&self, op: OpNumber) -> Option<&Header> {
         if op == self.base.op {
             return Some(&self.base);
         }
-        self.entry(op).map(|entry| entry.header())
+        match self.entry(op) {
+            Some(entry) => Some(entry.header()),
+            None => self.missing_header(op),
+        }
     }
 
-    /// The checksum of the header at `op`.
+    /// The checksum of the header at `op`, which may be known where the header is not.
     #[must_use]
     pub fn checksum(&self, op: OpNumber) -> Option<Checksum> {
-        self.header(op).map(|header| header.checksum)
+        match self.header(op) {
+            Some(header) => Some(header.checksum),
+            None => self.missing.get(&op).and_then(|missing| missing.expected.checksum()),
+        }
     }
 
     /// The header at the head.
     #[must_use]
     pub fn head(&self) -> &Header {
-        self.header(self.op).expect("the log has no gap below its head")
+        self.header(self.op).expect("of the last entries the headers are known")
     }
 
-    /// The entry at `op`; `None` above the head, and for what is not here any more.
+    /// The entry at `op`; `None` above the head, for what is not here any more, and for what is missing.
     #[must_use]
     pub fn entry(&self, op: OpNumber) -> Option<&Arc<Entry>> {
         if op > self.op || op <= self.base.op {
             return None;
         }
         let entry = self.slots[self.slot_of(op)].entry.as_ref();
-        assert!(entry.is_some_and(|entry| entry.header().op == op));
+        assert!(
+            entry.map_or_else(|| self.missing.contains_key(&op), |entry| entry.header().op == op)
+        );
         entry
     }
 
-    /// The headers of the last `count` entries up to `op`, oldest first; of those before the base none.
+    /// The headers of the last `count` entries up to `op`, oldest first; of those before the base none, and none before one that
+    /// could not be found.
     #[must_use]
     pub fn headers_up_to(&self, op: OpNumber, count: u32) -> Vec<Header> {
         let first = op.minus(u64::from(count)).next().max(self.base.op);
         // The root heads nothing.
         let first = first.max(OpNumber::ZERO.next());
-        (first.get()..=op.get())
-            .map(|op| *self.header(OpNumber::new(op)).expect("at most the head"))
-            .collect()
+        let known = |op: u64| self.header(OpNumber::new(op)).copied();
+        if self.missing.is_empty() {
+            return (first.get()..=op.get()).map_while(known).collect();
+        }
+        let mut headers: Vec<Header> = (first.get()..=op.get()).rev().map_while(known).collect();
+        headers.reverse();
+        headers
     }
 
     /// Puts `entry` at the end of the log, and begins to write it unless the disk has it already.
@@ -211,13 +245,15 @@ impl Journal {
     ) {
         let header = *entry.header();
         assert_eq!(header.op, self.op.next());
-        assert_eq!(header.parent, self.head().checksum);
+        assert!(self.checksum(self.op).is_none_or(|before| before == header.parent));
         let index = self.slot_of(header.op);
         self.op = header.op;
         self.slots[index].entry = Some(entry);
         if header_matches {
             self.slots[index].on_disk = header.checksum;
         } else {
+            // It may have been acknowledged, but is not again before both rings have it.
+            self.missing.insert(header.op, Missing::but_for_header(header));
             self.write_header(index, header, tokens, effects);
         }
         self.advance();
@@ -232,7 +268,8 @@ impl Journal {
             self.slots[index].entry = None;
             self.op = self.op.minus(1);
         }
-        self.durable = self.durable.min(op);
+        self.missing.split_off(&op.next());
+        self.held = self.held.min(op);
     }
 
     /// A write to the ring of prepares has ended: its header follows, unless the log has moved on.
@@ -263,8 +300,15 @@ impl Journal {
         let index = slot as usize;
         let header = self.take_write(index, token);
         self.slots[index].on_disk = header.checksum;
+        if self.missing.is_empty() {
+            self.write_if_needed(index, tokens, effects);
+            return self.advance();
+        }
+        let before = self.durable();
+        self.settle(index);
         self.write_if_needed(index, tokens, effects);
-        self.advance()
+        self.advance();
+        if self.durable() > before { Written::PrefixGrew } else { Written::Nothing }
     }
 
     fn take_write(&mut self, index: usize, token: Token) -> Header {
@@ -312,15 +356,16 @@ impl Journal {
 
     /// Moves the end of the durable prefix as far as it goes.
     fn advance(&mut self) -> Written {
-        let before = self.durable;
-        while self.is_base_durable && self.durable < self.op {
-            let slot = &self.slots[self.slot_of(self.durable.next())];
-            if !slot.wants(slot.on_disk) {
+        let before = self.held;
+        while self.is_base_durable && self.held < self.op {
+            let next = self.held.next();
+            let slot = &self.slots[self.slot_of(next)];
+            if !slot.wants(slot.on_disk) && !self.missing.contains_key(&next) {
                 break;
             }
-            self.durable = self.durable.next();
+            self.held = next;
         }
-        if self.durable > before { Written::PrefixGrew } else { Written::Nothing }
+        if self.held > before { Written::PrefixGrew } else { Written::Nothing }
     }
 
     fn slot_of(&self, op: OpNumber) -> usize {

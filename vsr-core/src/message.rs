@@ -107,12 +107,18 @@ pub struct CommitOk {
 pub struct DoViewChange {
     /// v': the last view in which the sender was normal, and whose log it therefore holds.
     pub log_view: ViewNumber,
-    /// n: the sender's head. All up to it is durable there.
+    /// n: the sender's head. All up to it is durable there, or was.
     pub op: OpNumber,
     /// k: the greatest operation that the sender knows to be committed; may exceed `op`.
     pub commit: OpNumber,
     /// As in [`PrepareOk::checkpoint`].
     pub checkpoint: OpNumber,
+    /// A bit for each of `headers`, the lowest for the first: set where the entry is not whole at the sender any more. It may have
+    /// acknowledged it, and so does not deny it; but it cannot give it to anybody.
+    pub spoiled: u64,
+    /// The sender may have acknowledged entries up to here, in the view of its log: those after `op` its disk has lost, and it does not
+    /// deny them. Just `op` unless it cannot tell where its log ended.
+    pub reach: OpNumber,
     /// l: the headers of the last entries up to `op`, oldest first, at most a pipeline of them: what is older is committed.
     pub headers: Box<[Header]>,
 }

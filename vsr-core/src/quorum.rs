@@ -76,6 +76,12 @@ impl Quorums {
         set.count() >= self.view_change
     }
 
+    /// Whether `set` denies enough to prove that an operation was never committed.
+    #[must_use]
+    pub const fn is_nack_quorum(&self, set: ReplicaSet) -> bool {
+        set.count() >= self.nack
+    }
+
     /// How many replicas may be lost without losing the service: f of the paper.
     #[must_use]
     pub const fn tolerated(&self) -> u8 {

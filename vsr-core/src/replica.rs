@@ -1,12 +1,15 @@
 //! The replica: what it knows, and where each input goes. The protocol itself is in the files of the folder, a section each.
 
 mod checkpoint;
+mod choice;
 mod execution;
 mod install;
 mod normal;
+mod reading;
 mod recovery;
 mod repair;
 mod request;
+mod spoiled;
 mod state_transfer;
 mod timers;
 mod view_change;
@@ -35,6 +38,7 @@ use checkpoint::Checkpoints;
 use install::Install;
 use recovery::Opening;
 pub use recovery::format;
+use spoiled::Doubt;
 use state_transfer::Transfer;
 use view_change::{Promises, Votes};
 
@@ -60,6 +64,8 @@ pub struct Replica<S> {
     superblock: Option<SuperblockWriter>,
     /// The log, without a gap, from where it begins.
     journal: Journal,
+    /// What may have been acknowledged beyond the log, and is lost; `None` mostly.
+    doubt: Option<Doubt>,
     /// The last operation that was executed here. At most `commit_max`, and at most what is durable in the journal: so what was
     /// executed is never ahead of the disk, and a view change never takes it back.
     commit_min: OpNumber,
@@ -147,6 +153,7 @@ impl<S: StateMachine> Replica<S> {
             opening: None,
             superblock: None,
             journal: Journal::new(&configuration),
+            doubt: None,
             commit_min: OpNumber::ZERO,
             commit_max: OpNumber::ZERO,
             client_table: ClientTable::new(configuration.clients_max),
@@ -236,10 +243,11 @@ impl<S: StateMachine> Replica<S> {
                 Some(subject) if result.is_ok() => self.on_written(subject, token, effects),
                 Some(_) | None => self.halt(Halt::DiskFailed, effects),
             },
-            Input::Read { token, result } => match (Subject::of(token), result) {
-                (Some(subject), Ok(bytes)) => self.on_read(subject, bytes, effects),
-                (Some(_) | None, Ok(_) | Err(_)) => self.halt(Halt::DiskFailed, effects),
-            },
+            Input::Read { token, result } => {
+                let subject = Subject::of(token).expect("read because of one of our tokens");
+                // What cannot be read is as good as damaged.
+                self.on_read(subject, result.ok(), effects);
+            }
             Input::ClockSample(wall) => self.wall_clock = (wall, now),
             Input::Deadline => self.on_deadline(effects),
         }
@@ -385,13 +393,16 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    fn on_read(&mut self, subject: Subject, bytes: &[u8], effects: &mut Effects) {
+    fn on_read(&mut self, subject: Subject, bytes: Option<&[u8]>, effects: &mut Effects) {
+        if self.halted.is_some() {
+            return;
+        }
         match subject {
-            Subject::SuperblockCopy(_) => self.on_superblock_read(bytes, effects),
+            Subject::SuperblockCopy(copy) => self.on_superblock_read(copy, bytes, effects),
             Subject::HeaderRing => self.on_header_ring_read(bytes, effects),
             Subject::Prepare(slot) => self.on_prepare_read(slot, bytes, effects),
             Subject::SnapshotChunk(_) => self.on_chunk_read(bytes, effects),
-            Subject::RedundantHeader(_) => unreachable!("headers are read as a whole ring"),
+            Subject::RedundantHeader(first) => self.on_headers_read(first, bytes, effects),
         }
     }
 
@@ -450,12 +461,13 @@ impl<S: StateMachine> Replica<S> {
     /// Makes the present view, log view and log durable: the promise, or the log of a new view.
     fn write_superblock(&mut self, effects: &mut Effects) {
         let op = self.journal.op();
-        assert!(op == self.journal.durable() || op == self.journal.base());
+        assert!(op == self.journal.held() || op == self.journal.base());
         let version = Superblock {
             view: self.view(),
             log_view: self.log_view(),
             op,
             commit: self.commit_max,
+            reach: self.reach(),
             headers: self.journal.headers_up_to(op, self.configuration.pipeline_max),
             ..self.superblock_newest().clone()
         };

@@ -1,32 +1,39 @@
 //! The superblock: what a replica must never forget, written as one unit.
 //!
 //! The zone holds four copies. An update writes the first two, waits, and writes the other two, so that a crash at any
-//! moment leaves at least two whole copies of one version. The greatest readable version is taken; nothing rested on it
-//! before all four copies were durable, so the older and the newer one are both right.
+//! moment leaves at least two whole copies of one version. The greatest readable version is taken, unless it is a single copy that
+//! does not descend from any of the others; nothing rested on it before all four copies were durable, so the older and the newer one
+//! are both right. Each version names the one before by its checksum, and each copy its own place, so that one that has gone
+//! astray on the disk is recognised.
 //!
 //! Every start writes a new version (with the incarnation counted up) before the replica takes part: a version that
 //! only one copy holds is thereby either spread to all or overtaken before anything is said that rests on it.
+
+mod writer;
+
+pub use writer::SuperblockWriter;
 
 use alloc::vec::Vec;
 
 use crate::checksum::Checksum;
 use crate::configuration::{Configuration, SECTOR_SIZE};
 use crate::header::{HEADER_SIZE, Header};
-use crate::io::{Effects, Zone};
 use crate::number::{ClusterId, Incarnation, OpNumber, ReplicaIndex, ViewNumber};
-use crate::token::{Subject, Tokens};
 
 /// How many copies the zone holds.
 pub const COPIES: u32 = 4;
 
 /// The version of the encoding.
-const SUPERBLOCK_FORMAT: u16 = 1;
+const SUPERBLOCK_FORMAT: u16 = 2;
 
 /// Bytes before the headers.
 const FIXED_SIZE: usize = 512;
 
+/// Where the number of the copy stands.
+const COPY_AT: usize = 124;
+
 /// Where it is told of the checkpoint.
-const CHECKPOINT_AT: usize = 120;
+const CHECKPOINT_AT: usize = 128;
 
 /// Where the header of the checkpoint's operation stands.
 const CHECKPOINT_HEADER_AT: usize = 256;
@@ -119,6 +126,9 @@ pub struct Superblock {
     pub op: OpNumber,
     /// So much was known to be committed.
     pub commit: OpNumber,
+    /// Entries up to here may have been acknowledged, though the disk has lost those after `op`; mostly just `op`. See
+    /// [`crate::message::DoViewChange::reach`].
+    pub reach: OpNumber,
     /// The last headers up to `op`, oldest first: at most a pipeline of them, for what is older is committed.
     pub headers: Vec<Header>,
 }
@@ -144,6 +154,7 @@ impl Superblock {
             log_view: ViewNumber::ZERO,
             op: OpNumber::ZERO,
             commit: OpNumber::ZERO,
+            reach: OpNumber::ZERO,
             headers: Vec::new(),
         }
     }
@@ -168,14 +179,14 @@ impl Superblock {
             && self.snapshot_size_max == configuration.snapshot_size_max
     }
 
-    /// Appends the bytes of this version, its checksum first.
+    /// Appends the bytes of copy `copy` of this version, its checksum first.
     ///
     /// Layout, little-endian, fields in bytes: checksum 16, parent 16, sequence 8, cluster 8, incarnation 8, view 8, log view 8,
-    /// op 8, commit 8, slots 4, greatest body 4, pipeline 4, count of headers 4, format 2, replica 1, count of replicas 1, interval of
-    /// checkpoints 4, greatest checkpoint 4; zeros up to 120. At 120 what is known of the checkpoint, or zeros if there is none: its
+    /// op 8, commit 8, reach 8, slots 4, greatest body 4, pipeline 4, count of headers 4, format 2, replica 1, count of replicas 1, interval of
+    /// checkpoints 4, greatest checkpoint 4, copy 1; zeros up to 128. At 128 what is known of the checkpoint, or zeros if there is none: its
     /// size 8, its checksum 16, its area 1; zeros up to 256, where configurations will stand; the header of its operation 256. At 512
     /// the headers.
-    pub fn encode(&self, bytes: &mut Vec<u8>) {
+    pub fn encode(&self, copy: u32, bytes: &mut Vec<u8>) {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; 16]);
         bytes.extend_from_slice(&self.parent.get().to_le_bytes());
@@ -187,6 +198,7 @@ impl Superblock {
             self.log_view.get(),
             self.op.get(),
             self.commit.get(),
+            self.reach.get(),
         ] {
             bytes.extend_from_slice(&long.to_le_bytes());
         }
@@ -198,6 +210,8 @@ impl Superblock {
         bytes.extend_from_slice(&[self.replica.get(), self.replica_count]);
         bytes.extend_from_slice(&self.checkpoint_interval.to_le_bytes());
         bytes.extend_from_slice(&self.snapshot_size_max.to_le_bytes());
+        let copy = u8::try_from(copy).expect("there are four copies");
+        bytes.push(copy);
         bytes.resize(start + CHECKPOINT_AT, 0);
         if let Some(checkpoint) = &self.checkpoint {
             bytes.extend_from_slice(&u64::from(checkpoint.size).to_le_bytes());
@@ -214,18 +228,19 @@ impl Superblock {
         bytes[start..start + 16].copy_from_slice(&checksum.get().to_le_bytes());
     }
 
-    /// Reads one copy back; `None` unless it is whole. Bytes after its end are not looked at.
+    /// Reads copy `copy` back; `None` unless it is whole, and that one. Bytes after its end are not looked at.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub fn decode(copy: u32, bytes: &[u8]) -> Option<Self> {
         let fixed = bytes.get(..FIXED_SIZE)?;
         let wide = |at: usize| Some(u128::from_le_bytes(fixed.get(at..at + 16)?.try_into().ok()?));
         let long = |at: usize| Some(u64::from_le_bytes(fixed.get(at..at + 8)?.try_into().ok()?));
         let word = |at: usize| Some(u32::from_le_bytes(fixed.get(at..at + 4)?.try_into().ok()?));
-        let header_count = usize::try_from(word(100)?).ok()?;
+        let header_count = usize::try_from(word(108)?).ok()?;
         let size = FIXED_SIZE.checked_add(header_count.checked_mul(HEADER_SIZE)?)?;
         let checksum = Checksum::of(bytes.get(16..size)?);
         if checksum.get() != wide(0)?
-            || u16::from_le_bytes([fixed[104], fixed[105]]) != SUPERBLOCK_FORMAT
+            || u16::from_le_bytes([fixed[112], fixed[113]]) != SUPERBLOCK_FORMAT
+            || u32::from(fixed[COPY_AT]) != copy
         {
             return None;
         }
@@ -239,23 +254,39 @@ impl Superblock {
             log_view: ViewNumber::new(long(64)?),
             op: OpNumber::new(long(72)?),
             commit: OpNumber::new(long(80)?),
-            slots: word(88)?,
-            body_size_max: word(92)?,
-            pipeline_max: word(96)?,
-            replica: ReplicaIndex::checked(fixed[106])?,
-            replica_count: fixed[107],
-            checkpoint_interval: word(108)?,
-            snapshot_size_max: word(112)?,
+            reach: OpNumber::new(long(88)?),
+            slots: word(96)?,
+            body_size_max: word(100)?,
+            pipeline_max: word(104)?,
+            replica: ReplicaIndex::checked(fixed[114])?,
+            replica_count: fixed[115],
+            checkpoint_interval: word(116)?,
+            snapshot_size_max: word(120)?,
             checkpoint: checkpoint_in(fixed)?,
             headers: headers.collect::<Option<Vec<_>>>()?,
         };
         superblock.is_consistent().then_some(superblock)
     }
 
-    /// The copy to believe: the greatest version among those that are whole.
+    /// The version to believe, of the copies that are whole: the greatest that two copies have, or that descends from another copy.
+    ///
+    /// A single copy of a version that the version before it does not know is a stranger: it counts only if there is nothing else.
     #[must_use]
-    pub fn choose(copies: impl IntoIterator<Item = Self>) -> Option<Self> {
-        copies.into_iter().max_by_key(|copy| copy.sequence)
+    pub fn choose(copies: &[Self]) -> Option<&Self> {
+        let sums: Vec<Checksum> = copies.iter().map(checksum_of).collect();
+        let twins = |copy: &Self| copies.iter().filter(|other| *other == copy).count();
+        let is_stranger = |copy: &Self| {
+            let mut parents = copies
+                .iter()
+                .zip(&sums)
+                .filter(|(other, _)| other.sequence.checked_add(1) == Some(copy.sequence));
+            let has_other_parent = parents.clone().next().is_some();
+            twins(copy) < 2 && has_other_parent && parents.all(|(_, sum)| *sum != copy.parent)
+        };
+        let rank = |(copy, sum): &(&Self, &Checksum)| {
+            (!is_stranger(copy), copy.sequence, twins(copy), sum.get())
+        };
+        copies.iter().zip(&sums).max_by_key(rank).map(|(copy, _)| copy)
     }
 
     /// The operation of the checkpoint; 0 if there is none.
@@ -292,126 +323,18 @@ pub fn is_chain(headers: &[Header]) -> bool {
         .all(|pair| pair[1].op == pair[0].op.next() && pair[1].parent == pair[0].checksum)
 }
 
-/// Brings versions of the superblock to the disk, one at a time; of those that wait only the newest is written.
-#[derive(Debug)]
-pub struct SuperblockWriter {
-    /// What all four copies hold.
-    durable: Superblock,
-    /// What is being written, and how far that is.
-    writing: Option<Writing>,
-    /// What is to be written next.
-    waiting: Option<Superblock>,
-    copy_size: u64,
-}
-
-#[derive(Debug)]
-struct Writing {
-    version: Superblock,
-    /// The first copy of the pair that is being written: 0 or 2.
-    pair: u32,
-    /// How many of the pair are not durable yet.
-    left: u8,
-}
-
-impl SuperblockWriter {
-    /// A writer over a disk that holds `durable`, in one copy at least.
-    #[must_use]
-    pub fn new(configuration: &Configuration, durable: Superblock) -> Self {
-        let copy_size = Superblock::copy_size(configuration);
-        Self { durable, writing: None, waiting: None, copy_size }
-    }
-
-    /// What is durable.
-    #[must_use]
-    pub const fn durable(&self) -> &Superblock {
-        &self.durable
-    }
-
-    /// What will be durable in the end, if nothing else comes.
-    #[must_use]
-    pub fn newest(&self) -> &Superblock {
-        match (&self.waiting, &self.writing) {
-            (Some(waiting), _) => waiting,
-            (None, Some(writing)) => &writing.version,
-            (None, None) => &self.durable,
-        }
-    }
-
-    /// Whether all that was asked for is durable.
-    #[must_use]
-    pub const fn is_idle(&self) -> bool {
-        self.writing.is_none()
-    }
-
-    /// Asks for `version` to be made durable; its sequence and parent are set here.
-    pub fn write(&mut self, version: Superblock, tokens: &mut Tokens, effects: &mut Effects) {
-        assert!(version.log_view <= version.view);
-        assert!(version.view >= self.newest().view);
-        assert!(version.log_view >= self.newest().log_view);
-        assert!(version.checkpoint_op() >= self.newest().checkpoint_op());
-        self.waiting = Some(version);
-        if self.writing.is_none() {
-            self.begin_next(tokens, effects);
-        }
-    }
-
-    /// One copy is durable. Answers whether a whole version now is.
-    pub fn on_written(&mut self, copy: u32, tokens: &mut Tokens, effects: &mut Effects) -> bool {
-        let writing = self.writing.as_mut().expect("a copy is only written on our behalf");
-        assert!(copy == writing.pair || copy == writing.pair + 1);
-        assert!(writing.left > 0);
-        writing.left -= 1;
-        if writing.left > 0 {
-            return false;
-        }
-        if writing.pair == 0 {
-            writing.pair = 2;
-            writing.left = 2;
-            write_pair(&writing.version, 2, self.copy_size, tokens, effects);
-            return false;
-        }
-        let written = self.writing.take().expect("looked at above");
-        self.durable = written.version;
-        if self.waiting.is_some() {
-            self.begin_next(tokens, effects);
-        }
-        true
-    }
-
-    fn begin_next(&mut self, tokens: &mut Tokens, effects: &mut Effects) {
-        assert!(self.writing.is_none());
-        let mut version = self.waiting.take().expect("something waits");
-        version.sequence = self.durable.sequence + 1;
-        version.parent = checksum_of(&self.durable);
-        write_pair(&version, 0, self.copy_size, tokens, effects);
-        self.writing = Some(Writing { version, pair: 0, left: 2 });
-    }
-}
-
+/// Names a version, whichever copy it is read from: the checksum of its first copy.
 fn checksum_of(superblock: &Superblock) -> Checksum {
     let mut bytes = Vec::with_capacity(FIXED_SIZE + superblock.headers.len() * HEADER_SIZE);
-    superblock.encode(&mut bytes);
+    superblock.encode(0, &mut bytes);
     Checksum::of(&bytes[16..])
-}
-
-fn write_pair(
-    version: &Superblock,
-    pair: u32,
-    copy_size: u64,
-    tokens: &mut Tokens,
-    effects: &mut Effects,
-) {
-    for copy in pair..pair + 2 {
-        let token = tokens.next(Subject::SuperblockCopy(copy));
-        let offset = u64::from(copy) * copy_size;
-        effects.write(token, Zone::Superblock, offset, |bytes| version.encode(bytes));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::Effect;
+    use crate::io::{Effect, Effects};
+    use crate::token::{Subject, Tokens};
 
     fn configuration() -> Configuration {
         Configuration::of(3)
@@ -438,15 +361,16 @@ mod tests {
     fn a_copy_comes_back_as_it_was_and_no_flipped_bit_gets_through() {
         let superblock = version(5);
         let mut bytes = Vec::new();
-        superblock.encode(&mut bytes);
-        assert_eq!(Superblock::decode(&bytes), Some(superblock));
+        superblock.encode(2, &mut bytes);
+        assert_eq!(Superblock::decode(2, &bytes), Some(superblock));
+        assert_eq!(Superblock::decode(1, &bytes), None, "it has gone astray");
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Superblock::decode(&bytes), None, "bit {bit}");
+            assert_eq!(Superblock::decode(2, &bytes), None, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         for size in 0..bytes.len() {
-            assert_eq!(Superblock::decode(&bytes[..size]), None, "cut to {size}");
+            assert_eq!(Superblock::decode(2, &bytes[..size]), None, "cut to {size}");
         }
         // A promise that rots unseen is a promise broken.
     }
@@ -474,7 +398,36 @@ mod tests {
 
     fn read_back(disk: &[u8]) -> Option<Superblock> {
         let size = usize::try_from(Superblock::copy_size(&configuration())).unwrap();
-        Superblock::choose(disk.chunks_exact(size).filter_map(Superblock::decode))
+        let copies: Vec<Superblock> = (0..)
+            .zip(disk.chunks_exact(size))
+            .filter_map(|(copy, bytes)| Superblock::decode(copy, bytes))
+            .collect();
+        Superblock::choose(&copies).cloned()
+    }
+
+    /// A version after `before`.
+    fn after(before: &Superblock, view: u64) -> Superblock {
+        let parent = checksum_of(before);
+        Superblock { parent, sequence: before.sequence + 1, ..version(view) }
+    }
+
+    #[test]
+    fn the_newest_version_is_believed_unless_it_descends_from_none_of_the_others() {
+        let one = version(1);
+        let two = after(&one, 2);
+        let copies = [one.clone(), two.clone(), one.clone(), one.clone()];
+        assert_eq!(Superblock::choose(&copies), Some(&two), "a crash met the first pair");
+        let stranger = after(&version(7), 9);
+        let copies = [one.clone(), stranger.clone(), one.clone(), one.clone()];
+        assert_eq!(Superblock::choose(&copies), Some(&one));
+        let copies = [one.clone(), stranger.clone(), stranger.clone()];
+        assert_eq!(Superblock::choose(&copies), Some(&stranger), "two copies are no accident");
+        assert_eq!(Superblock::choose(core::slice::from_ref(&stranger)), Some(&stranger));
+        let (four, three) = (after(&after(&two, 3), 4), after(&two, 3));
+        let copies = [four.clone(), one, three.clone(), three];
+        assert_eq!(Superblock::choose(&copies), Some(&four), "one copy was never written");
+        assert_eq!(Superblock::choose(&[]), None);
+        // Version by version alone, one old sector in the wrong place could make a replica forget its promise.
     }
 
     /// The same update, cut short after any number of its writes: never a mix, never nothing.
@@ -488,7 +441,7 @@ mod tests {
             let first = version(1);
             for copy in 0..4 {
                 let mut bytes = Vec::new();
-                first.encode(&mut bytes);
+                first.encode(u32::try_from(copy).unwrap(), &mut bytes);
                 disk[copy * size..copy * size + bytes.len()].copy_from_slice(&bytes);
             }
             let mut writer = SuperblockWriter::new(&configuration(), first);

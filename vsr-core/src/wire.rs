@@ -43,7 +43,7 @@ pub const PREFIX_SIZE: usize = 48;
 const SIZE_KNOWN_AFTER: usize = 28;
 
 const MAGIC: [u8; 4] = *b"VSRw";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Stands where a replica's index stands in what replicas send.
 const FROM_CLIENT: u8 = 255;
@@ -342,6 +342,8 @@ fn put_command(bytes: &mut Vec<u8>, command: &Command) {
             put_long(bytes, promise.op.get());
             put_long(bytes, promise.commit.get());
             put_long(bytes, promise.checkpoint.get());
+            put_long(bytes, promise.spoiled);
+            put_long(bytes, promise.reach.get());
             put_headers(bytes, &promise.headers);
         }
         Command::StartView(start) => {
@@ -497,6 +499,8 @@ fn do_view_change_of(reader: &mut Reader<'_>) -> Result<DoViewChange, DecodeErro
         op: reader.op()?,
         commit: reader.op()?,
         checkpoint: reader.op()?,
+        spoiled: reader.long()?,
+        reach: reader.op()?,
         headers: reader.headers()?.into(),
     })
 }

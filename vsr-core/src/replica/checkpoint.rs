@@ -24,6 +24,8 @@ const CHUNKS_IN_FLIGHT: u32 = 4;
 pub(super) struct Checkpoints {
     /// The newest that is durable, kept to be given to others.
     durable: Option<Checkpoint>,
+    /// Whether the one that the superblock names could not be read back: nothing can be executed before another takes its place.
+    is_spoiled: bool,
     writing: Option<Writing>,
 }
 
@@ -58,6 +60,10 @@ impl Checkpoints {
     /// The operation of the newest that is durable; 0 if there is none.
     pub(super) fn durable_op(&self) -> OpNumber {
         self.durable.as_ref().map_or(OpNumber::ZERO, Checkpoint::op)
+    }
+
+    pub(super) const fn is_spoiled(&self) -> bool {
+        self.is_spoiled
     }
 
     pub(super) const fn is_writing(&self) -> bool {
@@ -156,18 +162,28 @@ impl<S: StateMachine> Replica<S> {
 
     /// A version of the superblock is durable: it may be the first that names the checkpoint that was written.
     pub(super) fn on_checkpoint_named(&mut self, effects: &mut Effects) {
-        let durable = self.superblock.as_ref().expect("just written").durable().checkpoint_op();
-        let is_named =
-            |writing: &mut Writing| writing.is_named && writing.record.header.op <= durable;
+        let durable = self.superblock.as_ref().expect("just written").durable();
+        let (named, op) = (durable.checkpoint, durable.checkpoint_op());
+        // One that takes the place of a spoiled one may be of the same operation.
+        let is_named = |writing: &mut Writing| {
+            let record = writing.record;
+            writing.is_named && (record.header.op < op || named == Some(record))
+        };
         let Some(writing) = self.checkpoints.writing.take_if(is_named) else { return };
         let op = writing.record.header.op;
-        if writing.origin == Origin::Fetched {
+        // What was missing may have come meanwhile, and have been executed.
+        let is_ahead = writing.origin == Origin::Fetched && op > self.commit_min;
+        if is_ahead {
             self.restore_state(&writing.checkpoint, effects);
         }
         self.checkpoints.durable = Some(writing.checkpoint);
+        let had_lost = core::mem::take(&mut self.checkpoints.is_spoiled);
         effects.event(Event::Checkpointed { op });
         let before = self.journal.durable();
         self.journal.release(op);
+        if is_ahead && (had_lost || self.journal.has_missing()) {
+            self.journal.make_up(&writing.record.header);
+        }
         self.on_durable(before, effects);
         self.go_on_after_checkpoint(effects);
     }
@@ -188,6 +204,14 @@ impl<S: StateMachine> Replica<S> {
         self.restore_state(&checkpoint, effects);
         self.checkpoints.durable = Some(checkpoint);
         self.journal.release(op);
+    }
+
+    /// At a start: the checkpoint that was found cannot be read. The log begins behind it all the same.
+    pub(super) fn begin_without(&mut self, record: &CheckpointRecord, effects: &mut Effects) {
+        let op = record.header.op;
+        self.checkpoints.is_spoiled = true;
+        self.journal.release(op);
+        effects.event(Event::CheckpointSpoiled { op });
     }
 
     /// What had to wait for a checkpoint needs to wait no more.

@@ -17,7 +17,10 @@ impl<S: StateMachine> Replica<S> {
         let before = self.commit_min;
         while self.commit_min < self.commit_max && self.commit_min < self.journal.durable() {
             let op = self.commit_min.next();
-            if self.halted.is_some() || self.must_await_checkpoint(op) {
+            if self.halted.is_some()
+                || self.must_await_checkpoint(op)
+                || self.checkpoints.is_spoiled()
+            {
                 break;
             }
             let entry = Arc::clone(self.journal.entry(op).expect("at most the head"));
@@ -99,6 +102,9 @@ impl<S: StateMachine> Replica<S> {
     /// The journal's durable prefix may have grown beyond `before`: say what may be said now.
     pub(super) fn on_durable(&mut self, before: OpNumber, effects: &mut Effects) {
         let durable = self.journal.durable();
+        if self.doubt.is_some() {
+            self.settle_doubt(effects);
+        }
         if durable == before || self.halted.is_some() {
             return;
         }

@@ -124,6 +124,9 @@ impl<S: StateMachine> Replica<S> {
         self.timers.stop(Timeout::GetView);
         self.timers.stop(Timeout::ResendDoViewChange);
         self.timers.start(Timeout::Repair, self.now);
+        if self.is_incomplete() {
+            self.ask_spoiled(Some(source), effects);
+        }
         self.progress_install(effects);
     }
 
@@ -291,11 +294,12 @@ impl<S: StateMachine> Replica<S> {
             // Not through `append`: what became durable is looked at below.
             self.journal.append(entry, &mut self.tokens, effects);
         }
-        if self.journal.durable() == install.op {
+        if self.journal.durable() == install.op && !self.checkpoints.is_spoiled() {
             assert_eq!(self.journal.op(), install.op);
             install.stage = Stage::Persist;
             self.timers.stop(Timeout::Repair);
             self.views.on_log_durable();
+            self.forget_doubt(effects);
             self.write_superblock(effects);
             return;
         }
@@ -339,6 +343,10 @@ impl<S: StateMachine> Replica<S> {
         entry: Arc<Entry>,
         effects: &mut Effects,
     ) {
+        if self.journal.wants(&entry) {
+            self.take_spoiled(from, entry, effects);
+            return;
+        }
         let Some(place) = self.place_of_repaired(&entry) else {
             ignore(from, Ignored::NotAskedFor, effects);
             return;
@@ -375,6 +383,9 @@ impl<S: StateMachine> Replica<S> {
             self.ask_checkpoint_again(effects);
             self.timers.back_off(Timeout::Repair, self.now);
             return;
+        }
+        if self.is_incomplete() {
+            self.ask_spoiled(None, effects);
         }
         let peer = self.random_peer();
         match stage {

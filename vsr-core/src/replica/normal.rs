@@ -42,6 +42,8 @@ impl<S: StateMachine> Replica<S> {
             assert!(self.journal.checksum(op).is_none_or(|own| own == checksum));
             if op <= self.journal.durable() {
                 self.send_prepare_ok(op, checksum, effects);
+            } else if self.journal.wants(&entry) {
+                self.take_spoiled(from, entry, effects);
             }
             ignore(from, Ignored::AlreadyPrepared, effects);
             self.learn_commit(commit, effects);

@@ -28,12 +28,16 @@ impl<S: StateMachine> Replica<S> {
                 if self.is_primary() {
                     return;
                 }
+                let is_behind = self.has_gap() || self.is_suspicious();
                 if self.transfer.is_some() {
                     self.ask_checkpoint_again(effects);
-                } else if self.has_gap() || self.is_suspicious() {
+                } else if is_behind {
                     self.ask_state(None, effects);
-                } else {
+                } else if !self.is_incomplete() {
                     return;
+                }
+                if self.is_incomplete() {
+                    self.ask_spoiled(None, effects);
                 }
                 self.timers.back_off(Timeout::Repair, self.now);
             }
@@ -50,7 +54,9 @@ impl<S: StateMachine> Replica<S> {
 
     /// Whether operations are known to be missing.
     fn has_gap(&self) -> bool {
-        self.commit_max > self.journal.op() || self.backup.ahead.iter().any(Option::is_some)
+        self.commit_max > self.journal.op()
+            || self.backup.ahead.iter().any(Option::is_some)
+            || self.lacks_end()
     }
 
     /// Whether this backup has not heard its primary for too long.
@@ -88,7 +94,7 @@ impl<S: StateMachine> Replica<S> {
         }
         let last = self.journal.op().min(get_state.op.plus(ENTRIES_MAX));
         let entries: Vec<Arc<Entry>> = (get_state.op.next().get()..=last.get())
-            .map(|op| self.journal.entry(OpNumber::new(op)).expect("at most the head"))
+            .map_while(|op| self.journal.entry(OpNumber::new(op)))
             .cloned()
             .collect();
         let new_state = NewState { entries: entries.into(), commit: self.commit_max };
@@ -152,9 +158,12 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         let first = op_min.max(op_max.minus(HEADERS_MAX - 1)).max(self.journal.base());
-        let headers: Vec<Header> = (first.get()..=op_max.get())
-            .map(|op| *self.journal.header(OpNumber::new(op)).expect("at most the head"))
-            .collect();
+        let count = u32::try_from(op_max.get() - first.get() + 1).expect("a few");
+        let headers: Vec<Header> = self.journal.headers_up_to(op_max, count);
+        if headers.is_empty() {
+            ignore(from, Ignored::NotHere, effects);
+            return;
+        }
         self.send(from, Command::Headers(headers.into()), effects);
     }
 

@@ -210,10 +210,12 @@ impl<S: StateMachine> Replica<S> {
 
     /// Whether the checkpoint after this operation brings this replica on, and its log would not.
     fn needs_checkpoint(&self, header: &Header) -> bool {
-        if header.op <= self.commit_min {
+        if header.op <= self.commit_min || header.op < self.superblock_newest().checkpoint_op() {
             return false;
         }
-        let is_elsewhere = self.journal.checksum(header.op) != Some(header.checksum);
+        let makes_up = self.checkpoints.is_spoiled()
+            || self.journal.first_missing().is_some_and(|first| first <= header.op);
+        let is_elsewhere = makes_up || !self.journal.leads_to(header);
         match self.status() {
             Status::Normal => !self.is_primary() && is_elsewhere,
             Status::ViewChange => {
@@ -256,7 +258,7 @@ impl<S: StateMachine> Replica<S> {
         if !self.needs_checkpoint(header) || !self.may_change_log() {
             return false;
         }
-        if self.journal.checksum(header.op) == Some(header.checksum) {
+        if self.journal.leads_to(header) {
             return true;
         }
         // What was here beyond what is executed was never committed, or is in the checkpoint.

@@ -10,9 +10,10 @@
 
 use alloc::sync::Arc;
 
+use super::choice::{self, Choice, Chosen};
 use super::install::Install;
 use super::{Replica, ignore};
-use crate::io::{Effects, Event, Ignored, Status};
+use crate::io::{Effects, Event, Halt, Ignored, Status};
 use crate::message::{Command, DoViewChange, GetView, Message, StartView};
 use crate::number::{Nonce, OpNumber, REPLICA_COUNT_MAX, ReplicaIndex, ViewNumber};
 use crate::quorum::ReplicaSet;
@@ -78,25 +79,12 @@ impl Promises {
         true
     }
 
-    /// The promise with the log to keep: greatest log view first, greatest op second; and who sent it.
-    fn best(&self) -> Option<(ReplicaIndex, &Arc<DoViewChange>)> {
-        let all = (0..).zip(&self.of);
-        let held = all.filter_map(|(index, promise)| {
-            promise.as_ref().map(|promise| (ReplicaIndex::new(index), promise))
-        });
-        held.max_by_key(|(_, promise)| (promise.log_view, promise.op))
-    }
-
     /// The newest checkpoint that each sender has durably.
     pub(super) fn checkpoints(&self) -> [OpNumber; REPLICA_COUNT_MAX as usize] {
         let op = |promise: &Option<Arc<DoViewChange>>| {
             promise.as_ref().map_or(OpNumber::ZERO, |promise| promise.checkpoint)
         };
         core::array::from_fn(|index| op(&self.of[index]))
-    }
-
-    fn commit_max(&self) -> OpNumber {
-        self.of.iter().flatten().map(|promise| promise.commit).max().unwrap_or_default()
     }
 }
 
@@ -166,7 +154,7 @@ impl<S: StateMachine> Replica<S> {
         // What is not durable was never acknowledged; what is executed is durable. And what has come of another log that
         // never became ours is not ours to speak of.
         let own = self.install.as_ref().and_then(Install::base_of_own_log);
-        let own = own.unwrap_or(OpNumber::new(u64::MAX)).min(self.journal.durable());
+        let own = own.unwrap_or(OpNumber::new(u64::MAX)).min(self.journal.held());
         // A log that has just begun anew is ours once the checkpoint that it follows is durable, and with it the promise.
         self.journal.truncate(own.max(self.journal.base()));
         self.views.transition_to_view_change(view);
@@ -216,11 +204,15 @@ impl<S: StateMachine> Replica<S> {
     fn own_promise(&self) -> Arc<DoViewChange> {
         let op = self.journal.op();
         let headers = self.journal.headers_up_to(op, self.configuration.pipeline_max);
+        let spoiled = headers.iter().zip(0..).filter(|(one, _)| self.journal.is_spoiled(one.op));
+        let spoiled = spoiled.fold(0, |all, (_, place)| all | 1 << place);
         Arc::new(DoViewChange {
             log_view: self.log_view(),
             op,
             commit: self.commit_max,
             checkpoint: self.checkpoints.durable_op(),
+            spoiled,
+            reach: self.reach(),
             headers: headers.into_boxed_slice(),
         })
     }
@@ -281,7 +273,10 @@ impl<S: StateMachine> Replica<S> {
         if view == self.view() && self.status() != Status::ViewChange {
             return Some(Ignored::NotViewChange);
         }
-        if promise.log_view >= view || !self.is_log_end(promise.op, &promise.headers) {
+        if promise.log_view >= view
+            || promise.reach < promise.op
+            || !self.is_log_end(promise.op, &promise.headers)
+        {
             return Some(Ignored::Misdirected);
         }
         None
@@ -306,12 +301,16 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         assert!(self.promises.senders.contains(self.me));
-        let (from, best) = self.promises.best().expect("a quorum is not empty");
-        let best = Arc::clone(best);
-        let commit = self.promises.commit_max().max(self.known_committed(best.op));
-        assert!(commit <= best.op, "a committed operation is in no log of a quorum");
-        effects.event(Event::LogChosen { view: self.view(), from, op: best.op });
-        self.begin_install(from, best.op, commit, &best.headers, effects);
+        let depth = self.configuration.pipeline_max;
+        match choice::choose(&self.promises.of, &self.quorums, depth) {
+            Choice::Wait => {}
+            Choice::Lost => self.halt(Halt::LogLost, effects),
+            Choice::Log(chosen) => {
+                let Chosen { from, op, commit, headers } = chosen;
+                effects.event(Event::LogChosen { view: self.view(), from, op });
+                self.begin_install(from, op, commit, &headers, effects);
+            }
+        }
     }
 
     /// What a log that ends at `op` proves to be committed: no primary prepares more than a pipeline beyond that.
@@ -327,6 +326,10 @@ impl<S: StateMachine> Replica<S> {
         start: &StartView,
         effects: &mut Effects,
     ) {
+        if self.tells_head(from, view, start) {
+            self.learn_head(start, effects);
+            return;
+        }
         if let Some(reason) = self.ignores_start_view(view, start) {
             ignore(from, reason, effects);
             return;
@@ -394,9 +397,15 @@ impl<S: StateMachine> Replica<S> {
 
     /// Sends the log of this view, if this replica is normal in it.
     fn tell_view(&self, to: ReplicaIndex, nonce: Option<Nonce>, effects: &mut Effects) {
-        let op = self.journal.durable();
-        if self.status() != Status::Normal || op < self.journal.base() {
+        let mut op = self.journal.durable();
+        // Where entries are missing, less of the log is here than the view began with.
+        if self.status() != Status::Normal || op < self.journal.base() || self.journal.has_missing()
+        {
             return;
+        }
+        if nonce.is_some() && self.is_primary() {
+            // Others may hold what is not durable here yet, and have acknowledged it.
+            op = self.journal.op();
         }
         let headers = self.journal.headers_up_to(op, self.configuration.pipeline_max);
         let start = StartView {
@@ -435,7 +444,7 @@ impl<S: StateMachine> Replica<S> {
         self.timers.start(Timeout::GetView, self.now);
     }
 
-    fn ask_view(&mut self, to: ReplicaIndex, view: ViewNumber, effects: &mut Effects) {
+    pub(super) fn ask_view(&mut self, to: ReplicaIndex, view: ViewNumber, effects: &mut Effects) {
         let nonce = self.next_nonce();
         self.send(to, Command::GetView(GetView { view, nonce }), effects);
     }
@@ -444,7 +453,9 @@ impl<S: StateMachine> Replica<S> {
     pub(super) fn on_get_view_timeout(&mut self, effects: &mut Effects) {
         let view = match self.newer_view {
             Some(newer) if newer > self.view() => newer,
-            Some(_) | None if self.status() == Status::ViewChange => self.view(),
+            Some(_) | None if self.status() == Status::ViewChange || self.wants_to_know_head() => {
+                self.view()
+            }
             Some(_) | None => return,
         };
         if view == self.view() && self.install.is_some() {

@@ -72,6 +72,8 @@ fn commands() -> Vec<Command> {
             op,
             commit: OpNumber::new(13),
             checkpoint: OpNumber::new(8),
+            spoiled: 0b101,
+            reach: OpNumber::new(14),
             headers: headers.clone().into(),
         })),
         Command::StartView(Arc::new(StartView {
@@ -271,7 +273,7 @@ fn each_lie_inside_a_true_frame_is_called_by_its_name() {
     assert_eq!(lie(prepare.clone(), PREFIX_SIZE + 8 + 100, 1), DecodeError::Header);
     assert_eq!(lie(prepare.clone(), prepare.len() - 1, b'2'), DecodeError::Body);
     assert_eq!(lie(prepare.clone(), 16, 0), DecodeError::Magic);
-    assert_eq!(lie(prepare, 20, 2), DecodeError::Version(2));
+    assert_eq!(lie(prepare, 20, 3), DecodeError::Version(3));
     let is = |wanted: u8| frames().iter().position(|frame| encoded(frame)[22] == wanted).unwrap();
     assert_eq!(lie(first(is(7)), PREFIX_SIZE + 16, 2), DecodeError::Padding);
     let client = first(is(32));

@@ -3,7 +3,7 @@
 //! Of each operation some copies may be damaged, and at least one must stay whole: the copies of a committed operation are a
 //! replication quorum, and of every operation fewer disks than that may be spoiled. Nor may a disk deny what it has acknowledged: of
 //! the two rings of a log only one may be spoiled at any operation, so that the other one can tell. Of the copies of a superblock one
-//! may be. A cluster whose disks keep within that budget loses nothing, and comes back once its disks are left alone.
+//! may be; of all replicas' checkpoints those of as many as of an operation's copies. A cluster whose disks keep within that budget loses nothing, and comes back once its disks are left alone.
 //!
 //! Operations share sectors in the ring of headers. So the budget goes by groups of slots whose headers are in one sector.
 
@@ -74,6 +74,7 @@ mod what {
     pub(super) const COPY: u64 = 2;
     pub(super) const RING: u64 = 3;
     pub(super) const WIPED: u64 = 4;
+    pub(super) const CHECKPOINTS: u64 = 5;
 }
 
 /// Slots whose headers are in one sector.
@@ -98,6 +99,16 @@ impl Scribe<'_> {
             }
         }
         self.mark_superblocks();
+        for node in self.spoiled_by(what::CHECKPOINTS, 0, wiped).iter() {
+            self.permit_checkpoints(node, &[Mischief::Rot, Mischief::Lie]);
+        }
+    }
+
+    fn permit_checkpoints(&mut self, node: NodeIndex, mischief: &[Mischief]) {
+        let size = 2 * self.configuration.snapshot_area_size();
+        for one in mischief {
+            self.disk.permit(node, zone_of(Zone::Snapshots), *one, 0..size);
+        }
     }
 
     /// Anything may rot, and every disk may be lost; but no disk may lie about what it has acknowledged, for that nobody could tell.
@@ -113,6 +124,7 @@ impl Scribe<'_> {
             }
             let size = u64::from(COPIES) * Superblock::copy_size(self.configuration);
             self.disk.permit(node, zone_of(Zone::Superblock), Mischief::Rot, 0..size);
+            self.permit_checkpoints(node, &[Mischief::Rot]);
         }
     }
 
@@ -135,9 +147,13 @@ impl Scribe<'_> {
 
     /// The replicas whose copies of a group's operations may be damaged, `wiped` ones besides.
     fn spoiled(&self, group: u64, wiped: NodeSet) -> NodeSet {
+        self.spoiled_by(what::GROUP, group, wiped)
+    }
+
+    fn spoiled_by(&self, what: u64, group: u64, wiped: NodeSet) -> NodeSet {
         let mut nodes: Vec<NodeIndex> =
             NodeIndex::first(self.configuration.replica_count).collect();
-        let fate = self.keyed.fate(what::GROUP, group);
+        let fate = self.keyed.fate(what, group);
         shuffle(&mut nodes, fate);
         let room = u32::from(self.most()).saturating_sub(wiped.count());
         let room = usize::try_from(room).expect("a few replicas");
@@ -185,7 +201,7 @@ mod tests {
     use super::*;
     use crate::engine::disk::DiskRates;
 
-    const ZONES: usize = 3;
+    const ZONES: usize = 4;
 
     fn disk(budget: Budget, configuration: &Configuration, seed: u64) -> Disk {
         let mut disk = Disk::new();
@@ -252,11 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn the_checkpoints_of_fewer_replicas_than_a_quorum_may_be_spoiled() {
+        for (count, most) in [(1, 0), (2, 1), (3, 1), (5, 2)] {
+            let configuration = Configuration::of(count);
+            let mut met = NodeSet::EMPTY;
+            for seed in 0..20 {
+                let disk = disk(Budget::Scattered, &configuration, seed);
+                let spoiled: NodeSet = NodeIndex::first(count)
+                    .filter(|node| may(&disk, *node, Zone::Snapshots, 0))
+                    .collect();
+                assert_eq!(spoiled.count(), most);
+                met = met.union(spoiled);
+            }
+            assert_eq!(met.count(), if most == 0 { 0 } else { u32::from(count) });
+        }
+        // With every checkpoint gone, what it holds is in no log any more.
+    }
+
+    #[test]
     fn beyond_the_budget_everything_may_rot_and_nothing_may_lie() {
         let configuration = Configuration::of(3);
         let disk = disk(Budget::Beyond, &configuration, 1);
         for node in NodeIndex::first(3) {
-            for zone in [Zone::Superblock, Zone::Headers, Zone::Prepares] {
+            for zone in [Zone::Superblock, Zone::Headers, Zone::Prepares, Zone::Snapshots] {
                 assert!(disk.permits(node, zone_of(zone), Mischief::Rot, 4096));
                 assert!(!disk.permits(node, zone_of(zone), Mischief::Lie, 4096));
             }

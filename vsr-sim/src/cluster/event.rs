@@ -71,6 +71,11 @@ pub const EVENT_KINDS: &[&str] = &[
     "Checkpointed",
     "StateTransferBegun",
     "StateRestored",
+    "SpoiledFound",
+    "SpoiledRepaired",
+    "HeadUncertain",
+    "HeadCertain",
+    "CheckpointSpoiled",
 ];
 
 /// Whether replicas speak of events of this kind, by its place in [`EVENT_KINDS`]; if not, clients do.
@@ -111,7 +116,12 @@ const fn replica_identity(event: &ReplicaEvent) -> Option<u64> {
         | ReplicaEvent::GapFilled { op }
         | ReplicaEvent::Checkpointed { op }
         | ReplicaEvent::StateTransferBegun { op }
-        | ReplicaEvent::StateRestored { op } => Some(op.get()),
+        | ReplicaEvent::StateRestored { op }
+        | ReplicaEvent::SpoiledFound { op }
+        | ReplicaEvent::SpoiledRepaired { op }
+        | ReplicaEvent::HeadUncertain { op }
+        | ReplicaEvent::HeadCertain { op }
+        | ReplicaEvent::CheckpointSpoiled { op } => Some(op.get()),
         ReplicaEvent::StatusChanged { view, .. }
         | ReplicaEvent::Voted { view }
         | ReplicaEvent::SteppedDown { view }
@@ -120,6 +130,9 @@ const fn replica_identity(event: &ReplicaEvent) -> Option<u64> {
         ReplicaEvent::Halted(_) | ReplicaEvent::Ignored { .. } => None,
     }
 }
+
+/// The last of them; those of replicas that came later follow.
+const CLIENT_KIND_LAST: usize = 20;
 
 fn replica_kind(event: &ReplicaEvent) -> u8 {
     match event {
@@ -142,6 +155,11 @@ fn replica_kind(event: &ReplicaEvent) -> u8 {
         ReplicaEvent::Checkpointed { .. } => 21,
         ReplicaEvent::StateTransferBegun { .. } => 22,
         ReplicaEvent::StateRestored { .. } => 23,
+        ReplicaEvent::SpoiledFound { .. } => 24,
+        ReplicaEvent::SpoiledRepaired { .. } => 25,
+        ReplicaEvent::HeadUncertain { .. } => 26,
+        ReplicaEvent::HeadCertain { .. } => 27,
+        ReplicaEvent::CheckpointSpoiled { .. } => 28,
     }
 }
 
@@ -169,7 +187,12 @@ fn fold_replica(fold: Fold, event: &ReplicaEvent) -> Fold {
         | ReplicaEvent::GapFilled { op }
         | ReplicaEvent::Checkpointed { op }
         | ReplicaEvent::StateTransferBegun { op }
-        | ReplicaEvent::StateRestored { op } => fold.with(op.get()),
+        | ReplicaEvent::StateRestored { op }
+        | ReplicaEvent::SpoiledFound { op }
+        | ReplicaEvent::SpoiledRepaired { op }
+        | ReplicaEvent::HeadUncertain { op }
+        | ReplicaEvent::HeadCertain { op }
+        | ReplicaEvent::CheckpointSpoiled { op } => fold.with(op.get()),
         ReplicaEvent::Voted { view } | ReplicaEvent::SteppedDown { view } => fold.with(view.get()),
         ReplicaEvent::LogChosen { view, from, op } => {
             fold.with(view.get()).with(u64::from(from.get())).with(op.get())

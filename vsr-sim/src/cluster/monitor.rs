@@ -298,6 +298,11 @@ impl Monitor {
             | ReplicaEvent::Checkpointed { .. }
             | ReplicaEvent::StateTransferBegun { .. }
             | ReplicaEvent::StateRestored { .. }
+            | ReplicaEvent::SpoiledFound { .. }
+            | ReplicaEvent::SpoiledRepaired { .. }
+            | ReplicaEvent::HeadUncertain { .. }
+            | ReplicaEvent::HeadCertain { .. }
+            | ReplicaEvent::CheckpointSpoiled { .. }
             | ReplicaEvent::SessionEvicted { .. }
             | ReplicaEvent::Ignored { .. } => {}
         }
@@ -336,6 +341,11 @@ const fn is_change(event: &ReplicaEvent) -> bool {
         | ReplicaEvent::Checkpointed { .. }
         | ReplicaEvent::StateTransferBegun { .. }
         | ReplicaEvent::StateRestored { .. }
+        | ReplicaEvent::SpoiledFound { .. }
+        | ReplicaEvent::SpoiledRepaired { .. }
+        | ReplicaEvent::HeadUncertain { .. }
+        | ReplicaEvent::HeadCertain { .. }
+        | ReplicaEvent::CheckpointSpoiled { .. }
         | ReplicaEvent::Halted(_) => true,
         ReplicaEvent::GapFound { .. }
         | ReplicaEvent::Voted { .. }

@@ -193,10 +193,18 @@ fn message(message: &Message) -> String {
         Command::CommitOk(_) => format!("CommitOk {view}"),
         Command::StartViewChange => format!("StartViewChange leave {view}"),
         Command::DoViewChange(promise) => format!(
-            "DoViewChange {view} log_view={} {} commit={}",
+            "DoViewChange {view} log_view={} {} commit={}{}{}",
             promise.log_view,
             promise.op,
-            promise.commit.get()
+            promise.commit.get(),
+            match promise.spoiled.count_ones() {
+                0 => String::new(),
+                spoiled => format!(" spoiled={spoiled}"),
+            },
+            match promise.reach.get() {
+                reach if reach == promise.op.get() => String::new(),
+                reach => format!(" reach={reach}"),
+            }
         ),
         Command::StartView(start) => {
             format!("StartView {view} {} commit={}", start.op, start.commit.get())
@@ -296,6 +304,15 @@ fn replica_event(event: &ReplicaEvent) -> String {
         ReplicaEvent::StateRestored { op } => {
             format!("takes its state from the checkpoint of {op}")
         }
+        ReplicaEvent::SpoiledFound { op } => format!("finds {op} spoiled"),
+        ReplicaEvent::SpoiledRepaired { op } => {
+            format!("got {op} again, which its disk had spoiled")
+        }
+        ReplicaEvent::HeadUncertain { op } => {
+            format!("cannot tell where its log ended, not after {op}")
+        }
+        ReplicaEvent::HeadCertain { op } => format!("knows again where its log ends, at {op}"),
+        ReplicaEvent::CheckpointSpoiled { op } => format!("finds its checkpoint of {op} spoiled"),
         ReplicaEvent::SessionEvicted { session } => format!("drops session {session}"),
         ReplicaEvent::Halted(halt) => format!("halts: {halt:?}"),
         ReplicaEvent::Ignored { from: Some(from), reason } => {

@@ -57,7 +57,7 @@ pub(super) fn check_promise(
         .is_none_or(|header| disk.holds(&Held::of(header), facts.configuration.slots));
     let what = if promised.log_view != log_view {
         format!("its disk says that its log is that of {log_view}")
-    } else if disk.prefix() < promised.op || !is_held {
+    } else if (disk.prefix() < promised.op || !is_held) && !is_truthful(facts, replica, promised) {
         format!("its disk holds a log without a hole to {}, and not this one", disk.prefix())
     } else {
         return None;
@@ -67,6 +67,17 @@ pub(super) fn check_promise(
         promised.log_view, promised.op,
     );
     Some(facts.violation(Property::AckTruthful, "DoViewChange", message))
+}
+
+/// Whether a promise from a disk that has lost entries says truly which: what it does not call spoiled is there.
+fn is_truthful(facts: &Facts, replica: ReplicaIndex, promised: &DoViewChange) -> bool {
+    let disk = &facts.replica(replica).disk;
+    let whole =
+        promised.headers.iter().zip(0..).filter(|(_, place)| promised.spoiled >> place & 1 == 0);
+    (promised.spoiled != 0 || disk.owed_count() > 0)
+        && whole
+            .into_iter()
+            .all(|(header, _)| disk.holds(&Held::of(header), facts.configuration.slots))
 }
 
 #[cfg(test)]

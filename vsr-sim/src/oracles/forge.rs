@@ -227,6 +227,8 @@ impl Forge {
             op: headers.last().map_or(OpNumber::ZERO, |header| header.op),
             commit: OpNumber::ZERO,
             checkpoint: OpNumber::ZERO,
+            spoiled: 0,
+            reach: headers.last().map_or(OpNumber::ZERO, |header| header.op),
             headers: headers.into(),
         };
         self.say(from, view, Command::DoViewChange(Arc::new(promise)));
@@ -273,7 +275,7 @@ impl Forge {
             ..Superblock::first(&self.configuration, r(replica))
         };
         let mut bytes = Vec::new();
-        superblock.encode(&mut bytes);
+        superblock.encode(0, &mut bytes);
         self.write(replica, Zone::Superblock, 0, &bytes);
     }
 
@@ -332,7 +334,7 @@ impl Forge {
             ..Superblock::first(&self.configuration, r(replica))
         };
         let mut bytes = Vec::new();
-        superblock.encode(&mut bytes);
+        superblock.encode(0, &mut bytes);
         self.write(replica, Zone::Superblock, 0, &bytes);
     }
 

@@ -210,8 +210,9 @@ impl<S: StateMachine> Oracles<S> {
         self.facts.is_beyond_budget = true;
     }
 
-    /// Whether these replicas can settle every operation among themselves, were all of them started again now: each one that some of
-    /// them cannot tell of is whole on another of their disks, or denied by so many that it cannot have been committed.
+    /// Whether these replicas can settle every operation among themselves, were all of them started again now: what the newest whole
+    /// checkpoint among them does not hold is whole on the disk of one of them, or denied by so many that it cannot have been
+    /// committed, as far as some of them cannot tell.
     ///
     /// `is_blind` says of a replica and a slot whether its disk has lost the header that would tell what was there.
     #[must_use]
@@ -221,32 +222,38 @@ impl<S: StateMachine> Oracles<S> {
         is_blind: impl Fn(ReplicaIndex, u64) -> bool,
     ) -> bool {
         let slots = self.facts.configuration.slots;
-        let deniers_needed =
-            self.facts.quorums.replica_count() - self.facts.quorums.replication() + 1;
-        (1..=u64::from(slots)).map(OpNumber::new).filter(|op| self.facts.log.has_room(*op)).all(
-            |op| {
-                let committed = self.facts.log.place(op).and_then(|place| place.committed);
-                let (mut whole, mut uncertain, mut deniers) = (0, 0, 0);
-                let members = self.facts.configuration.replicas().filter(|one| core.contains(*one));
-                for member in members {
-                    let disk = &self.facts.replica(member).disk;
-                    match disk.whole_and_owed(op, slots) {
-                        (Some(held), None)
-                            if committed.is_none_or(|one| one.checksum == held.checksum) =>
-                        {
-                            whole += 1;
-                        }
-                        (None, None) if !is_blind(member, op.get() % u64::from(slots)) => {
-                            deniers += 1;
-                        }
-                        (Some(_), None) => deniers += 1,
-                        (None, None) | (_, Some(_)) => uncertain += 1,
-                    }
+        let members =
+            || self.facts.configuration.replicas().filter(|replica| core.contains(*replica));
+        let disk = |replica| &self.facts.replica(replica).disk;
+        let area_size = self.facts.configuration.snapshot_area_size();
+        let state_of = |replica| disk(replica).whole_checkpoint_op(area_size);
+        let base = members().map(state_of).max().unwrap_or_default();
+        let named = |replica| disk(replica).promise().checkpoint_op();
+        let newest = members().map(named).max().unwrap_or_default().max(base);
+        let ops = (base.next().get()..=newest.get() + u64::from(slots)).map(OpNumber::new);
+        ops.filter(|op| self.facts.log.has_room(*op)).all(|op| {
+            let committed = self.facts.log.place(op).and_then(|place| place.committed);
+            let (mut whole, mut uncertain, mut deniers) = (0, 0, 0);
+            for member in members() {
+                // Behind its checkpoint a replica has nothing, whole or not.
+                if op <= named(member) {
+                    uncertain += 1;
+                    continue;
                 }
-                let is_settled = whole > 0 || committed.is_none() && deniers >= deniers_needed;
-                uncertain == 0 || is_settled
-            },
-        )
+                match disk(member).whole_and_owed(op, slots) {
+                    (Some(held), None)
+                        if committed.is_none_or(|one| one.checksum == held.checksum) =>
+                    {
+                        whole += 1;
+                    }
+                    (None, None) if !is_blind(member, op.get() % u64::from(slots)) => deniers += 1,
+                    (Some(_), None) => deniers += 1,
+                    (None, None) | (_, Some(_)) => uncertain += 1,
+                }
+            }
+            let is_denied = committed.is_none() && deniers >= self.facts.quorums.nack();
+            uncertain == 0 || whole > 0 || is_denied
+        })
     }
 
     /// A replica's process has been booted again, over the same disk.

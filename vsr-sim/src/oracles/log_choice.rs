@@ -3,7 +3,8 @@
 //!
 //! Which promises reached the new primary nobody else knows; but there must be a quorum of them by which its choice is right: so
 //! many that are no better than the one chosen. Anything else can lose a committed operation, though it takes luck to see one
-//! lost. It holds for acknowledgement in prefix order, where a promised log is never cut.
+//! lost. It holds for acknowledgement in prefix order. What disks have spoiled at all who promise may be cut off, but only if so many
+//! deny it that it was never committed.
 
 use vsr_core::checksum::Checksum;
 use vsr_core::message::StartView;
@@ -21,20 +22,56 @@ pub(super) fn check(
 ) -> Option<Violation> {
     let head = start.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
     let promised = || facts.promised.iter().filter(|promised| promised.view == view);
-    let chosen = promised()
-        .filter(|promised| promised.op == start.op && promised.head == head)
-        .max_by_key(|promised| rank(promised));
-    let Some(chosen) = chosen else {
-        return Some(broken(facts, by, view, start.op, "no promise is of this log"));
-    };
-    let is_no_better = |replica: &ReplicaIndex| {
-        promised().any(|other| other.from == *replica && rank(other) <= rank(chosen))
-    };
-    let count = facts.configuration.replicas().filter(is_no_better).count();
-    if count >= usize::from(facts.quorums.view_change()) {
-        return None;
+    let mut place = "no promise is of this log";
+    for chosen in promised() {
+        if chosen.op < start.op || ancestor(facts, chosen, start.op) != Some(head) {
+            continue;
+        }
+        if chosen.op > start.op && !may_be_cut(facts, chosen, start.op.next()) {
+            place = "what is cut off is not denied by enough";
+            continue;
+        }
+        let is_no_better = |replica: &ReplicaIndex| {
+            promised().any(|other| other.from == *replica && rank(other) <= rank(chosen))
+        };
+        let count = facts.configuration.replicas().filter(is_no_better).count();
+        if count >= usize::from(facts.quorums.view_change()) {
+            return None;
+        }
+        place = "too few promises are of no better one";
     }
-    Some(broken(facts, by, view, start.op, "too few promises are of no better one"))
+    Some(broken(facts, by, view, start.op, place))
+}
+
+/// The entry at `op` in the promised log; zero before the first one.
+fn ancestor(facts: &Facts, promised: &Promised, op: OpNumber) -> Option<Checksum> {
+    if op == OpNumber::ZERO {
+        return Some(Checksum::ZERO);
+    }
+    facts.log.ancestor(promised.op, promised.head, op)
+}
+
+/// Whether so many deny the entry at `op` of the log that it cannot have been committed. Of those who were never normal in the view in
+/// which it was prepared nobody has acknowledged it; nor has who promises a log without it, of that view or a later one, unless it
+/// cannot tell where its log ended.
+fn may_be_cut(facts: &Facts, chosen: &Promised, op: OpNumber) -> bool {
+    let Some(checksum) = ancestor(facts, chosen, op) else { return false };
+    let header = facts.log.place(op).and_then(|place| place.header(checksum));
+    let Some(prepared) = header.map(|header| header.view) else { return false };
+    let denies = |other: &&Promised| {
+        other.view == chosen.view
+            && (other.log_view < prepared
+                || if other.op < op {
+                    other.reach < op
+                } else {
+                    ancestor(facts, other, op).is_some_and(|own| own != checksum)
+                })
+    };
+    let is_denier = |replica: &ReplicaIndex| {
+        facts.promised.iter().filter(denies).any(|other| other.from == *replica)
+    };
+    let deniers = facts.configuration.replicas().filter(is_denier).count();
+    deniers >= usize::from(facts.quorums.nack())
 }
 
 const fn rank(promised: &Promised) -> (u64, u64) {
@@ -125,6 +162,33 @@ mod tests {
         forge.promise(1, 1, 1);
         forge.start_view(1, 1, &[&first], 1);
         assert_eq!(forge.fired(), [Property::LogChoice]);
+    }
+
+    /// r1 and r2 have an entry that nobody has whole any more: the log may be cut before it only if it was never committed.
+    #[test]
+    fn what_is_cut_off_a_quorum_must_deny() {
+        let cut = |deniers: &[u8]| {
+            let mut forge = Forge::of(4);
+            let first = Arc::clone(&forge.log[0]);
+            let request = forge.request(1, b"one");
+            let entry = forge.next(0, &request);
+            forge.prepare(0, &entry, 1);
+            for replica in [1, 2, 3] {
+                let has_it = !deniers.contains(&replica);
+                if has_it {
+                    forge.store(replica, &entry);
+                }
+                forge.promise(replica, 1, 0);
+                let log = [&first, &entry];
+                forge.do_view_change(replica, 1, 0, if has_it { &log } else { &log[..1] });
+            }
+            forge.promise(1, 1, 1);
+            forge.start_view(1, 1, &[&first], 1);
+            forge.fired().contains(&Property::LogChoice)
+        };
+        assert!(!cut(&[2, 3]), "of four, two are enough to deny it");
+        assert!(cut(&[3]) && cut(&[]));
+        // r0 has not promised: with r1 and r2 it may have acknowledged what a client was told.
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub(super) fn check(
     } else if promised.log_view > acknowledged.view {
         // The log of a later view has been brought here since.
         return None;
+    } else if promised.op < acknowledged.op && promised.reach >= acknowledged.op {
+        // It cannot tell where its log ended, and says so.
+        return None;
     } else if promised.op < acknowledged.op {
         format!("its log ends at {}", promised.op)
     } else if is_other {

@@ -7,7 +7,9 @@ use vsr_core::number::{ReplicaIndex, ViewNumber};
 use super::facts::{Facts, Promise};
 use super::violation::{Property, Violation};
 
-/// The promise on the disk of `replica` was `before`; `place` says what has happened since.
+/// The promise on all copies on the disk of `replica` was `before`; `place` says what has happened since.
+///
+/// What is on some copies only, a start may overlook: nothing may rest on it yet, and it may go.
 pub(super) fn check_disk(
     facts: &Facts,
     replica: ReplicaIndex,

@@ -160,6 +160,11 @@ const fn is_shown(event: &Event) -> bool {
             | ReplicaEvent::Checkpointed { .. }
             | ReplicaEvent::StateTransferBegun { .. }
             | ReplicaEvent::StateRestored { .. }
+            | ReplicaEvent::SpoiledFound { .. }
+            | ReplicaEvent::SpoiledRepaired { .. }
+            | ReplicaEvent::HeadUncertain { .. }
+            | ReplicaEvent::HeadCertain { .. }
+            | ReplicaEvent::CheckpointSpoiled { .. }
             | ReplicaEvent::SessionEvicted { .. }
             | ReplicaEvent::Halted(_),
         )

@@ -184,6 +184,11 @@ impl Story {
                 | ReplicaEvent::Checkpointed { .. }
                 | ReplicaEvent::StateTransferBegun { .. }
                 | ReplicaEvent::StateRestored { .. }
+                | ReplicaEvent::SpoiledFound { .. }
+                | ReplicaEvent::SpoiledRepaired { .. }
+                | ReplicaEvent::HeadUncertain { .. }
+                | ReplicaEvent::HeadCertain { .. }
+                | ReplicaEvent::CheckpointSpoiled { .. }
                 | ReplicaEvent::SessionEvicted { .. }
                 | ReplicaEvent::Halted(_)
                 | ReplicaEvent::Ignored { .. },
@@ -285,6 +290,11 @@ const fn turns(event: &Event) -> bool {
             | ReplicaEvent::SessionEvicted { .. }
             | ReplicaEvent::StateTransferBegun { .. }
             | ReplicaEvent::StateRestored { .. }
+            | ReplicaEvent::SpoiledFound { .. }
+            | ReplicaEvent::SpoiledRepaired { .. }
+            | ReplicaEvent::HeadUncertain { .. }
+            | ReplicaEvent::HeadCertain { .. }
+            | ReplicaEvent::CheckpointSpoiled { .. }
             | ReplicaEvent::Halted(_) => true,
             ReplicaEvent::StatusChanged {
                 status: Status::ViewChange | Status::Recovering, ..

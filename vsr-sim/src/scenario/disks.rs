@@ -34,9 +34,11 @@ impl<T: Listener> Run<'_, T> {
                     self.hosted.push((self.world.now().plus(patience), node));
                     true
                 }
-                Halt::WrongDisk if wiped.contains(node) => true,
-                Halt::WrongDisk | Halt::LogDamaged => !self.scenario.budget.is_within(),
-                Halt::DiskFailed | Halt::CheckpointDamaged => false,
+                Halt::DiskLost if wiped.contains(node) => true,
+                Halt::DiskLost | Halt::LogLost | Halt::LogDamaged | Halt::CheckpointDamaged => {
+                    !self.scenario.budget.is_within()
+                }
+                Halt::DiskFailed | Halt::WrongDisk => false,
             };
             if !is_excused {
                 let words = format!("r{name} halted ({halt:?}), with no reason that its disk gave");

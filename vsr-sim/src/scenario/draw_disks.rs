@@ -85,7 +85,12 @@ fn plan(seed: Seed, timeout: Span, size: Size, is_honest: bool) -> Plan {
         all_servers: "replicas",
         timeout,
         acknowledgements: &acknowledgements,
-        zones: &[(2, ("Superblock", 24)), (4, ("Headers", entries)), (6, ("Prepares", entries))],
+        zones: &[
+            (2, ("Superblock", 24)),
+            (4, ("Headers", entries)),
+            (6, ("Prepares", entries)),
+            (2, ("Snapshots", 6)),
+        ],
     };
     draw_disk_plan(seed, &shape, is_honest)
 }

@@ -54,14 +54,20 @@ impl<T: Listener> Run<'_, T> {
         }
     }
 
-    /// Replicas that executed the same operations must hold the same state.
+    /// Replicas that executed the same operations must hold the same state. Beyond the budget they may have executed more or less.
     fn states_differ(&self) -> Option<Finding> {
         let replica = |node: NodeIndex| Some(self.replica(node)?.replica());
-        let mut core = self.core.iter().filter_map(replica);
-        let first = core.next()?;
-        let state = state_of(first.state_machine().service());
-        let other = core.find(|other| state_of(other.state_machine().service()) != state)?;
-        let (first, other, commit) = (first.me(), other.me(), first.commit());
+        let is_within = self.scenario.budget.is_within();
+        let core: Vec<_> = self.core.iter().filter_map(replica).collect();
+        let state = |place: usize| state_of(core[place].state_machine().service());
+        let (first, other) = (1..core.len()).find_map(|other| {
+            let is_same =
+                |first: &usize| is_within || core[*first].commit() == core[other].commit();
+            let first = (0..other).find(is_same)?;
+            (state(first) != state(other)).then_some((first, other))
+        })?;
+        let commit = core[first].commit();
+        let (first, other) = (core[first].me(), core[other].me());
         Some(Finding {
             kind: FindingKind::Safety,
             property: "state-agreement",

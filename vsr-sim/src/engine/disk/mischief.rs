@@ -463,6 +463,8 @@ impl Disk {
         self.read_place(place, read.offset, bytes);
         let is_honest = self.honest.contains(read.node);
         let may = self.allows(Mischief::Rot, place, read.offset, bytes.len());
+        // Old or blank bytes where newer ones are: nobody can tell that from the read alone, so it is a lie.
+        let may_lie = self.allows(Mischief::Lie, place, read.offset, bytes.len());
         let failing = self.failing[read.node.index()];
         let fails = may
             && (failing.reads || !is_honest && read.fate.chance(lane::ERROR, self.rates.error_ppm));
@@ -475,7 +477,7 @@ impl Disk {
             tell(MishapKind::ReadFailed);
             return Err(DiskError::Failed);
         }
-        let is_astray = may
+        let is_astray = may_lie
             && (failing.misreads
                 || !is_honest
                     && self.rates.misread_ppm > 0

@@ -10,7 +10,7 @@ use std::ops::Range;
 pub enum Mischief {
     /// Bytes change or cannot be read: whoever checks a checksum can tell.
     Rot,
-    /// Old bytes stay where newer ones are said to be: nobody can tell from the sector alone.
+    /// Old bytes stay where newer ones are said to be, or a read brings those of another place: nobody can tell from the sector alone.
     Lie,
 }
 

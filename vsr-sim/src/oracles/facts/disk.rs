@@ -1,5 +1,7 @@
 //! What the disk of one replica holds, decoded: the entries of its write-ahead log, its promise, and its checkpoints.
 
+use std::collections::BTreeSet;
+
 use vsr_core::checksum::Checksum;
 use vsr_core::header::{HEADER_SIZE, Header};
 use vsr_core::number::{OpNumber, ViewNumber};
@@ -63,10 +65,14 @@ pub(in super::super) struct Disk {
     prefix: u64,
     copies: Vec<Copy>,
     promise: Promise,
+    /// The oldest of the versions that all copies held when last all were whole: no start can find an older one.
+    established: Promise,
     /// Whether anything is believed that is not there.
     is_deceived: bool,
-    /// The two areas for checkpoints, as far as they were ever written.
+    /// The two areas for checkpoints, as far as they were ever written, as they should be.
     areas: [Vec<u8>; 2],
+    /// Where in the zone of checkpoints records begin that are not as they should be.
+    spoiled: BTreeSet<u64>,
     /// The newest checkpoint that was ever whole here.
     checkpoint_max: OpNumber,
 }
@@ -77,8 +83,10 @@ impl Disk {
         self.prefix = 0;
         self.copies.clear();
         self.promise = Promise::default();
+        self.established = Promise::default();
         self.is_deceived = false;
         self.areas.iter_mut().for_each(Vec::clear);
+        self.spoiled.clear();
         self.checkpoint_max = OpNumber::ZERO;
     }
 
@@ -91,12 +99,38 @@ impl Disk {
             area.resize(end, 0);
         }
         area[start..end].copy_from_slice(bytes);
+        if !self.spoiled.is_empty() {
+            self.spoiled.remove(&offset);
+        }
+    }
+
+    /// A record of the areas for checkpoints shows these bytes, and nobody was told so.
+    pub(in super::super) fn spoil_snapshot(&mut self, offset: u64, bytes: &[u8], area_size: u64) {
+        let area = &self.areas[usize::from(offset >= area_size)];
+        let start = usize::try_from(offset % area_size).expect("an area fits in memory");
+        let should = area.get(start..).unwrap_or_default();
+        let should = &should[..should.len().min(bytes.len())];
+        if bytes.starts_with(should) && (!bytes.is_empty() || should.is_empty()) {
+            self.spoiled.remove(&offset);
+        } else {
+            self.spoiled.insert(offset);
+        }
     }
 
     /// What is where a checkpoint should be, as far as it was ever written.
     pub(in super::super) fn snapshot(&self, area: Area, size: u32) -> &[u8] {
         let bytes = &self.areas[usize::from(area.number())];
         &bytes[..bytes.len().min(size as usize)]
+    }
+
+    /// The operation of the checkpoint that the superblock names, if all of it is there; 0 otherwise.
+    pub(in super::super) fn whole_checkpoint_op(&self, area_size: u64) -> OpNumber {
+        let is_whole = |record: &CheckpointRecord| {
+            let start = u64::from(record.area.number()) * area_size;
+            self.spoiled.range(start..start + u64::from(record.size)).next().is_none()
+        };
+        let whole = self.promise.checkpoint.filter(is_whole);
+        whole.map_or(OpNumber::ZERO, |record| record.header.op)
     }
 
     /// The operation of the newest checkpoint that was ever whole here.
@@ -168,6 +202,16 @@ impl Disk {
     /// The newest promise that is whole on any copy, as far as the replica can know.
     pub(in super::super) const fn promise(&self) -> Promise {
         self.promise
+    }
+
+    /// The newest promise that was ever on all copies: one that is only on some may be overlooked at a start, and binds nobody yet.
+    pub(in super::super) const fn established(&self) -> Promise {
+        self.established
+    }
+
+    /// The operations of the checkpoints that a start may find named, the newest first.
+    pub(in super::super) fn named_checkpoints(&self) -> [OpNumber; 2] {
+        [self.promise.checkpoint_op(), self.established.checkpoint_op()]
     }
 
     fn slot_mut(&mut self, slot: usize) -> &mut Slot {
@@ -267,6 +311,15 @@ impl Disk {
     ) -> Promise {
         *self.copy_mut(copy) = Copy { held: now, believed: now };
         let newest = self.newest_promise();
+        let oldest = self.copies.iter().map(|copy| copy.believed).reduce(|one, other| {
+            let (one, other) = (one?, other?);
+            Some(if other.sequence < one.sequence { other } else { one })
+        });
+        if let Some(oldest) = oldest.flatten()
+            && oldest.sequence > self.established.sequence
+        {
+            self.established = oldest;
+        }
         let before = std::mem::replace(&mut self.promise, newest);
         if before.checkpoint != newest.checkpoint {
             self.prefix = newest.checkpoint_op().get();
@@ -303,9 +356,9 @@ pub(in super::super) fn entry_in(bytes: &[u8]) -> Option<Header> {
     (header.checksum_body == Checksum::of(body)).then_some(header)
 }
 
-/// The promise in a copy of the superblock, if it is whole.
-pub(in super::super) fn promise_in(bytes: &[u8]) -> Option<Promise> {
-    let superblock = Superblock::decode(bytes)?;
+/// The promise in this copy of the superblock, if it is whole, and that one.
+pub(in super::super) fn promise_in(copy: usize, bytes: &[u8]) -> Option<Promise> {
+    let superblock = Superblock::decode(u32::try_from(copy).ok()?, bytes)?;
     let Superblock { sequence, view, log_view, checkpoint, .. } = superblock;
     Some(Promise { sequence, view, log_view, checkpoint })
 }

@@ -47,6 +47,8 @@ pub(super) struct Promised {
     pub(super) op: OpNumber,
     /// The checksum of the entry at `op`; zero for an empty log.
     pub(super) head: Checksum,
+    /// How far it may have acknowledged entries.
+    pub(super) reach: OpNumber,
 }
 
 /// An entry that a replica has acknowledged, and so all before it.

@@ -69,9 +69,17 @@ impl<S: StateMachine> Oracles<S> {
         let index = usize::try_from(index).expect("records fit in memory");
         match found.zone {
             Zone::Headers => {}
-            Zone::Snapshots => self.snapshot_holds(found),
+            Zone::Snapshots => {
+                let size = self.facts.configuration.snapshot_area_size();
+                let disk = &mut self.facts.replica_mut(found.replica).disk;
+                if kind == MishapKind::WriteLate {
+                    disk.put_snapshot(found.offset, found.bytes, size);
+                } else {
+                    disk.spoil_snapshot(found.offset, found.bytes, size);
+                }
+            }
             Zone::Superblock => {
-                let promise = promise_in(found.bytes);
+                let promise = promise_in(index, found.bytes);
                 if promise.is_none() {
                     self.exposure.count(Moment::SuperblockSpoiled);
                 }
@@ -153,13 +161,14 @@ impl<S: StateMachine> Oracles<S> {
     }
 
     fn superblock_holds(&mut self, found: &DiskBytes<'_>, copy: u64, place: &str) -> bool {
-        let promise = promise_in(found.bytes);
         let copy = usize::try_from(copy).expect("a disk has a few copies");
+        let promise = promise_in(copy, found.bytes);
         let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
         let disk = &mut self.facts.replica_mut(found.replica).disk;
+        let established = disk.established();
         let before = disk.put_promise(copy, promise, root, slots);
         self.checkpoint_named(found.replica, &before);
-        let violation = view_monotone::check_disk(&self.facts, found.replica, before, place);
+        let violation = view_monotone::check_disk(&self.facts, found.replica, established, place);
         self.found(violation);
         promise.is_some()
     }

@@ -254,8 +254,8 @@ impl<S: StateMachine> Oracles<S> {
         }
         self.headers_in_log(from, promise.log_view, &promise.headers[known..], "DoViewChange");
         let head = promise.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
-        let DoViewChange { log_view, op, .. } = *promise;
-        self.facts.see_promised(Promised { from, view, log_view, op, head });
+        let DoViewChange { log_view, op, reach, .. } = *promise;
+        self.facts.see_promised(Promised { from, view, log_view, op, head, reach });
         // What it says of commits is no claim: it may have heard of them in a view whose log it does not have.
     }
 
