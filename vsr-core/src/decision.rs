@@ -150,8 +150,9 @@ pub fn judge_next(next: &Next, prepare: &Found, header: &Found) -> Verdict {
     }
 }
 
-/// Whether the slot of `op` may have held an acknowledged entry of the view, when it is not known what came before it. What was
-/// acknowledged was in both rings; so one trace is enough, and where both are damaged nobody can tell.
+/// Whether the slot of `op` may have held an acknowledged entry of the view, when it is not known what came before it.
+///
+/// What was acknowledged was in both rings; so one trace is enough, and where both are damaged nobody can tell.
 #[must_use]
 pub fn may_be_acknowledged(
     op: OpNumber,

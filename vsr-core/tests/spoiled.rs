@@ -64,7 +64,9 @@ fn fill(disk: &mut Disk, zone: Zone, range: std::ops::Range<usize>, byte: u8) {
 fn slot(zone: Zone, op: usize) -> std::ops::Range<usize> {
     let size = match zone {
         Zone::Headers => HEADER_SIZE,
-        _ => usize::try_from(configuration(3).prepare_slot_size()).unwrap(),
+        Zone::Prepares | Zone::Superblock | Zone::Snapshots => {
+            usize::try_from(configuration(3).prepare_slot_size()).expect("a few sectors")
+        }
     };
     op * size..(op + 1) * size
 }
@@ -86,7 +88,7 @@ fn leads(group: &Group) -> bool {
 }
 
 fn start(disks: Vec<Disk>, replicas: &[u8]) -> Group {
-    let mut group = Group::over(configuration(u8::try_from(disks.len()).unwrap()), disks);
+    let mut group = Group::over(configuration(u8::try_from(disks.len()).expect("a few")), disks);
     replicas.iter().for_each(|replica| group.start(*replica));
     group
 }

@@ -147,7 +147,7 @@ fn denies(promise: &DoViewChange, asked: &Asked) -> bool {
 mod tests {
     use super::*;
     use crate::number::ClusterId;
-    use std::vec;
+    use alloc::vec;
 
     const PIPELINE: u32 = 4;
 

@@ -20,8 +20,10 @@ use crate::token::Subject;
 /// How many entries are read at once.
 const READ_AHEAD: u64 = 16;
 
-/// Headers in one sector: as many are read at once where the ring cannot be read as a whole.
-const HEADERS_PER_SECTOR: u32 = (SECTOR_SIZE / HEADER_SIZE as u64) as u32;
+/// How many headers are in one sector: as many are read at once where the ring cannot be read as a whole.
+const HEADERS_PER_SECTOR: u32 = 16;
+
+const _: () = assert!(HEADERS_PER_SECTOR as u64 * HEADER_SIZE as u64 == SECTOR_SIZE);
 
 /// The log, as far as it has been read back.
 #[derive(Debug, Default)]

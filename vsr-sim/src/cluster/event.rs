@@ -131,9 +131,6 @@ const fn replica_identity(event: &ReplicaEvent) -> Option<u64> {
     }
 }
 
-/// The last of them; those of replicas that came later follow.
-const CLIENT_KIND_LAST: usize = 20;
-
 fn replica_kind(event: &ReplicaEvent) -> u8 {
     match event {
         ReplicaEvent::Started { .. } => 0,

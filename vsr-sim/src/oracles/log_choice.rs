@@ -51,7 +51,9 @@ fn ancestor(facts: &Facts, promised: &Promised, op: OpNumber) -> Option<Checksum
     facts.log.ancestor(promised.op, promised.head, op)
 }
 
-/// Whether so many deny the entry at `op` of the log that it cannot have been committed. Of those who were never normal in the view in
+/// Whether so many deny the entry at `op` of the log that it cannot have been committed.
+///
+/// Of those who were never normal in the view in
 /// which it was prepared nobody has acknowledged it; nor has who promises a log without it, of that view or a later one, unless it
 /// cannot tell where its log ended.
 fn may_be_cut(facts: &Facts, chosen: &Promised, op: OpNumber) -> bool {
