@@ -16,6 +16,11 @@ fn the_canaries_are_found() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("canaries");
     let workshop = Workshop::new(&folder).unwrap();
     let clean = workshop.clean().unwrap();
+    // The stories of the canaries must fail with them, too.
+    vsr_tests::planted::try_witnesses(&workshop, &canaries, |witness| {
+        assert!(witness.is_good(), "{witness}");
+    })
+    .unwrap();
     for patch in Patch::only(&patches, &canaries).unwrap() {
         let planted = workshop.with(&patch).unwrap_or_else(|error| panic!("{}: {error}", patch.id));
         let out = folder.join("artefacts");
