@@ -113,26 +113,22 @@ impl Header {
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_SIZE] {
         let mut bytes = [0; HEADER_SIZE];
-        let mut end = 0;
-        let mut put = |field: &[u8]| {
-            bytes[end..end + field.len()].copy_from_slice(field);
-            end += field.len();
-        };
-        put(&self.checksum.get().to_le_bytes());
-        put(&self.checksum_body.get().to_le_bytes());
-        put(&self.parent.get().to_le_bytes());
-        put(&self.request_checksum.get().to_le_bytes());
-        put(&self.client.get().to_le_bytes());
-        put(&self.cluster.get().to_le_bytes());
-        put(&self.view.get().to_le_bytes());
-        put(&self.op.get().to_le_bytes());
-        put(&self.session.get().to_le_bytes());
-        put(&self.request.get().to_le_bytes());
-        put(&self.timestamp.to_le_bytes());
-        put(&self.epoch.to_le_bytes());
-        put(&self.size.to_le_bytes());
-        put(&HEADER_FORMAT.to_le_bytes());
-        put(&[self.operation.code()]);
+        let mut rest = bytes.as_mut_slice();
+        put(&mut rest, self.checksum.get().to_le_bytes());
+        put(&mut rest, self.checksum_body.get().to_le_bytes());
+        put(&mut rest, self.parent.get().to_le_bytes());
+        put(&mut rest, self.request_checksum.get().to_le_bytes());
+        put(&mut rest, self.client.get().to_le_bytes());
+        put(&mut rest, self.cluster.get().to_le_bytes());
+        put(&mut rest, self.view.get().to_le_bytes());
+        put(&mut rest, self.op.get().to_le_bytes());
+        put(&mut rest, self.session.get().to_le_bytes());
+        put(&mut rest, self.request.get().to_le_bytes());
+        put(&mut rest, self.timestamp.to_le_bytes());
+        put(&mut rest, self.epoch.to_le_bytes());
+        put(&mut rest, self.size.to_le_bytes());
+        put(&mut rest, HEADER_FORMAT.to_le_bytes());
+        put(&mut rest, [self.operation.code()]);
         bytes
     }
 
@@ -184,6 +180,15 @@ impl Header {
             operation: Operation::from_code(bytes[138])?,
         })
     }
+}
+
+/// Writes a field, of a size that is known where it is called, and goes on behind it.
+#[inline(always)]
+fn put<const N: usize>(rest: &mut &mut [u8], field: [u8; N]) {
+    let (place, after) =
+        core::mem::take(rest).split_first_chunk_mut().expect("the fields of a header have room");
+    *place = field;
+    *rest = after;
 }
 
 /// One entry of the log: immutable, and shared rather than copied by all who hold it.

@@ -185,15 +185,14 @@ impl<P: Process, O: Observer<P>> World<P, O> {
             return;
         }
         let read = self.disk.reads.take(slot);
-        let mut bytes = std::mem::take(&mut self.read_buffer);
-        bytes.resize(read.size as usize, 0);
-        let result = self.disk.finish_read(&read, &mut bytes);
-        let words = [self.now.as_ns(), digest(&bytes)];
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        let result = self.disk.finish_read(&read, &mut buffer);
+        let words = [self.now.as_ns(), digest(buffer.bytes())];
         self.trace.add(node_words(tag::READ_ENDED, node, read.zone.0, words));
         self.tell_mishaps();
-        let result = result.map(|()| &bytes[..]);
+        let result = result.map(|()| buffer.bytes());
         self.step(node, Input::Read { token: read.token, result });
-        self.read_buffer = bytes;
+        self.read_buffer = buffer;
     }
 
     fn wake(&mut self, index: NodeIndex) {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use serde::Serialize;
 
 use super::clock::Clock;
-use super::disk::{Disk, DiskRates};
+use super::disk::{Disk, DiskRates, ReadBuffer};
 use super::network::{Dropped, LinkRates, Network};
 use super::node::{Incarnation, NodeIndex};
 use super::observer::Observer;
@@ -181,7 +181,7 @@ pub struct World<P: Process, O: Observer<P> = ()> {
     pub(super) counters: Counters,
     pub(super) observer: O,
     panicked: Option<Panicked>,
-    pub(super) read_buffer: Vec<u8>,
+    pub(super) read_buffer: ReadBuffer,
 }
 
 impl<P: Process, O: Observer<P>> World<P, O> {
@@ -212,7 +212,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
             counters: Counters::default(),
             observer,
             panicked: None,
-            read_buffer: Vec::new(),
+            read_buffer: ReadBuffer::default(),
         };
         world.reset(setup, seed);
         world

@@ -13,7 +13,7 @@ use super::violation::{Property, Violation};
 pub(super) fn check_disk(
     facts: &Facts,
     replica: ReplicaIndex,
-    before: Promise,
+    before: &Promise,
     place: &str,
 ) -> Option<Violation> {
     let now = facts.promise(replica);

@@ -5,7 +5,7 @@
 //! and its operation.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use super::{Answer, Operation};
 use crate::cluster::service::{Assignment, Script};
@@ -40,7 +40,7 @@ pub struct KeyValueScript {
     body_size_max: usize,
     /// What this client last saw each key hold: the best guess for a swap.
     seen: BTreeMap<u8, Vec<u8>>,
-    value: String,
+    value: Vec<u8>,
 }
 
 impl KeyValueScript {
@@ -55,7 +55,7 @@ impl KeyValueScript {
             client,
             body_size_max,
             seen: BTreeMap::new(),
-            value: String::new(),
+            value: Vec::new(),
         }
     }
 
@@ -107,14 +107,12 @@ impl KeyValueScript {
     fn fill_value(&mut self, fate: Fate, number: u32) {
         self.value.clear();
         write!(self.value, "c{}.{number};", self.client)
-            .expect("a string takes all that is written");
+            .expect("a buffer takes all that is written");
         if fate.chance(lane::LARGE, self.workload.large_ppm.min(MILLION)) {
             let size = 4_200 + fate.up_to(lane::SIZE, 2_800);
             let size = usize::try_from(size).expect("some thousands fit an index");
-            let filler = char::from(b'a' + u8::try_from(number % 26).expect("below 26"));
-            while self.value.len() < size {
-                self.value.push(filler);
-            }
+            let filler = b'a' + u8::try_from(number % 26).expect("below 26");
+            self.value.resize(size.max(self.value.len()), filler);
         }
     }
 }
@@ -125,9 +123,12 @@ impl Script for KeyValueScript {
         let index = self.key(fate);
         let name = key_name(index);
         let key = name.trim_ascii_end();
-        self.fill_value(fate, number);
-        let value = self.value.as_bytes();
-        let operation = match self.kind(fate) {
+        let kind = self.kind(fate);
+        if !matches!(kind, Kind::Get | Kind::Delete) {
+            self.fill_value(fate, number);
+        }
+        let value = self.value.as_slice();
+        let operation = match kind {
             Kind::Get => Operation::Get { key },
             Kind::Put => Operation::Put { key, value },
             Kind::Append => Operation::Append { key, suffix: value },

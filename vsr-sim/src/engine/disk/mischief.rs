@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::blemish::Target;
-use super::pages::{SECTOR_SIZE, in_sector, sector_number, sector_offset, sectors};
+use super::pages::{ReadBuffer, SECTOR_SIZE, in_sector, sector_number, sector_offset, sectors};
 use super::{Disk, Doom, Late, Mischief, Mishap, MishapKind, Read, Resolution, WriteState, lane};
 use crate::engine::node::NodeIndex;
 use crate::engine::process::{DiskError, Zone};
@@ -458,13 +458,21 @@ impl Disk {
     }
 
     /// Ends a read: what it finds is put into `bytes`, unless it fails.
-    pub(crate) fn finish_read(&mut self, read: &Read, bytes: &mut [u8]) -> Result<(), DiskError> {
-        let place = self.place(read.node, read.zone);
-        self.read_place(place, read.offset, bytes);
+    pub(crate) fn finish_read(
+        &mut self,
+        read: &Read,
+        buffer: &mut ReadBuffer,
+    ) -> Result<(), DiskError> {
+        let (place, size) = (self.place(read.node, read.zone), read.size as usize);
+        buffer.begin(size);
+        self.zones[place].read_into(&self.pool, read.offset, buffer);
+        if !self.blemishes.is_empty() {
+            self.blemishes.read(place, read.offset, buffer.bytes_mut());
+        }
         let is_honest = self.honest.contains(read.node);
-        let may = self.allows(Mischief::Rot, place, read.offset, bytes.len());
+        let may = self.allows(Mischief::Rot, place, read.offset, size);
         // Old or blank bytes where newer ones are: nobody can tell that from the read alone, so it is a lie.
-        let may_lie = self.allows(Mischief::Lie, place, read.offset, bytes.len());
+        let may_lie = self.allows(Mischief::Lie, place, read.offset, size);
         let failing = self.failing[read.node.index()];
         let fails = may
             && (failing.reads || !is_honest && read.fate.chance(lane::ERROR, self.rates.error_ppm));
@@ -473,7 +481,7 @@ impl Disk {
             let size = u64::from(read.size);
             self.mishaps.push_back(Mishap { node, zone, offset, size, kind });
         };
-        if fails || self.blemishes.is_unreadable(place, read.offset, bytes.len()) {
+        if fails || self.blemishes.is_unreadable(place, read.offset, size) {
             tell(MishapKind::ReadFailed);
             return Err(DiskError::Failed);
         }
@@ -484,7 +492,7 @@ impl Disk {
                     && read.fate.chance(lane::MISREAD, self.rates.misread_ppm));
         if is_astray {
             tell(MishapKind::ReadMisdirected);
-            self.misread(place, read, bytes);
+            self.misread(place, read, buffer.bytes_mut());
         }
         Ok(())
     }

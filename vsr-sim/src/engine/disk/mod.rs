@@ -29,6 +29,7 @@ pub use pages::SECTOR_SIZE;
 pub use permits::Mischief;
 pub use rates::DiskRates;
 pub use request::{Doom, Mishap, MishapKind, Resolution, Write};
+pub(crate) use pages::ReadBuffer;
 pub(crate) use request::{Finish, Read, WriteState};
 
 use blemish::{Blemishes, Target};

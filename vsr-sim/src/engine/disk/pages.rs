@@ -38,19 +38,76 @@ pub(super) const fn sector_offset(sector: usize) -> u64 {
 /// Pages that all disks share and that are used again when a world begins anew.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    pages: Vec<Box<[u8; SECTOR_SIZE]>>,
+    pages: Vec<Page>,
     free: Vec<u32>,
+}
+
+/// A page: most records end long before their sector does, so what was never written is neither cleared nor copied.
+#[derive(Debug)]
+struct Page {
+    bytes: Box<[u8; SECTOR_SIZE]>,
+    /// From here on all is zero, whatever a run before has left in `bytes`.
+    filled: usize,
+}
+
+impl Page {
+    /// The bytes from `start` on, as far as any were ever written.
+    fn written(&self, start: usize, size: usize) -> &[u8] {
+        let end = (start + size).min(self.filled);
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+
+    fn write(&mut self, start: usize, bytes: &[u8]) {
+        if start > self.filled {
+            self.bytes[self.filled..start].fill(0);
+        }
+        let end = start + bytes.len();
+        self.bytes[start..end].copy_from_slice(bytes);
+        self.filled = self.filled.max(end);
+    }
 }
 
 impl Pool {
     fn page(&mut self) -> u32 {
         if let Some(page) = self.free.pop() {
-            self.pages[page as usize].fill(0);
+            self.pages[page as usize].filled = 0;
             page
         } else {
-            self.pages.push(Box::new([0; SECTOR_SIZE]));
+            self.pages.push(Page { bytes: Box::new([0; SECTOR_SIZE]), filled: 0 });
             u32::try_from(self.pages.len() - 1).expect("simulated disks are small")
         }
+    }
+}
+
+/// A buffer for reads, used again for each: zero wherever nothing is read into it, without being cleared as a whole every time.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBuffer {
+    bytes: Vec<u8>,
+    size: usize,
+    /// From here on all of `bytes` is zero.
+    dirty: usize,
+}
+
+impl ReadBuffer {
+    /// So many zeros.
+    pub(super) fn begin(&mut self, size: usize) {
+        self.bytes[..self.dirty].fill(0);
+        self.dirty = 0;
+        self.size = size;
+        if self.bytes.len() < size {
+            self.bytes.resize(size, 0);
+        }
+    }
+
+    /// What was read.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.size]
+    }
+
+    /// All of it, to be changed anywhere.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.dirty = self.size;
+        &mut self.bytes[..self.size]
     }
 }
 
@@ -63,16 +120,29 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn read(&self, pool: &Pool, offset: u64, bytes: &mut [u8]) {
         for part in sectors(offset, bytes.len()) {
-            let at = offset + part.start as u64;
-            let target = &mut bytes[part];
-            match self.pages.get(sector_number(at)).copied().flatten() {
-                Some(page) => {
-                    let page = &pool.pages[page.get() as usize - 1];
-                    target.copy_from_slice(&page[in_sector(at)..][..target.len()]);
-                }
-                None => target.fill(0),
+            let written = self.written(pool, offset + part.start as u64, part.len());
+            let (target, rest) = bytes[part].split_at_mut(written.len());
+            target.copy_from_slice(written);
+            rest.fill(0);
+        }
+    }
+
+    /// As [`Self::read`], as many bytes as the buffer was begun with, and no others than those that were ever written.
+    pub(super) fn read_into(&self, pool: &Pool, offset: u64, buffer: &mut ReadBuffer) {
+        for part in sectors(offset, buffer.size) {
+            let written = self.written(pool, offset + part.start as u64, part.len());
+            if !written.is_empty() {
+                let end = part.start + written.len();
+                buffer.bytes[part.start..end].copy_from_slice(written);
+                buffer.dirty = end;
             }
         }
+    }
+
+    /// What was ever written of a part of one sector; zeros follow.
+    fn written<'a>(&self, pool: &'a Pool, at: u64, size: usize) -> &'a [u8] {
+        let page = self.pages.get(sector_number(at)).copied().flatten();
+        page.map_or(&[], |page| pool.pages[page.get() as usize - 1].written(in_sector(at), size))
     }
 
     pub(super) fn write(&mut self, pool: &mut Pool, offset: u64, bytes: &[u8]) {
@@ -87,8 +157,7 @@ impl Pages {
             let page = *self.pages[sector].get_or_insert_with(|| {
                 std::num::NonZeroU32::new(pool.page() + 1).expect("a number plus one is not zero")
             });
-            let page = &mut pool.pages[page.get() as usize - 1];
-            page[in_sector(at)..][..source.len()].copy_from_slice(source);
+            pool.pages[page.get() as usize - 1].write(in_sector(at), source);
         }
     }
 
@@ -110,6 +179,44 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_is_used_again_shows_nothing_of_what_it_held() {
+        let (mut pool, mut pages) = (Pool::default(), Pages::default());
+        pages.write(&mut pool, 0, &[7; SECTOR_SIZE]);
+        pages.give_back(&mut pool);
+        pages.write(&mut pool, 100, &[1, 2]);
+        let mut expected = [0; 2 * SECTOR_SIZE];
+        expected[100..102].copy_from_slice(&[1, 2]);
+        let mut read = [9; 2 * SECTOR_SIZE];
+        pages.read(&pool, 0, &mut read);
+        assert_eq!(read, expected);
+        // A write behind what is filled leaves zeros between.
+        pages.write(&mut pool, 4_000, &[3]);
+        expected[4_000] = 3;
+        pages.read(&pool, 0, &mut read);
+        assert_eq!(read, expected);
+        assert_eq!(pool.pages.len(), 1);
+        // A disk that remembers another run would make a seed depend on what ran before it.
+    }
+
+    #[test]
+    fn a_read_buffer_that_is_used_again_shows_nothing_of_what_it_held() {
+        let (mut pool, mut pages) = (Pool::default(), Pages::default());
+        pages.write(&mut pool, 5_000, &[7; 10]);
+        let mut buffer = ReadBuffer::default();
+        for (offset, size) in [(4_096, 4_096), (0, 8_192), (5_005, 3), (0, 100), (904, 8_192)] {
+            let mut plain = vec![9; size];
+            pages.read(&pool, offset, &mut plain);
+            buffer.begin(size);
+            pages.read_into(&pool, offset, &mut buffer);
+            assert_eq!(buffer.bytes(), plain);
+            if size == 100 {
+                buffer.bytes_mut().fill(9);
+            }
+        }
+        // What is left over from one read would be taken for bytes of the disk by the next.
+    }
 
     #[test]
     fn sectors_of_a_buffer_follow_the_disk_and_not_the_buffer() {

@@ -98,8 +98,8 @@ fn read(disk: &mut Disk, offset: u64, size: u32) -> Result<Vec<u8>, DiskError> {
     let read = Read::new((NODE, Incarnation::FIRST), Token(0), (ZONE, offset, size));
     let (slot, _) = disk.start_read(read);
     let read = disk.reads.take(slot);
-    let mut bytes = vec![7; size as usize];
-    disk.finish_read(&read, &mut bytes).map(|()| bytes)
+    let mut buffer = ReadBuffer::default();
+    disk.finish_read(&read, &mut buffer).map(|()| buffer.bytes().to_vec())
 }
 
 fn mishaps(disk: &mut Disk) -> Vec<(MishapKind, u64)> {

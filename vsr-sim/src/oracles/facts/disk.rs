@@ -200,8 +200,8 @@ impl Disk {
     }
 
     /// The newest promise that is whole on any copy, as far as the replica can know.
-    pub(in super::super) const fn promise(&self) -> Promise {
-        self.promise
+    pub(in super::super) const fn promise(&self) -> &Promise {
+        &self.promise
     }
 
     /// The newest promise that was ever on all copies: one that is only on some may be overlooked at a start, and binds nobody yet.
@@ -320,9 +320,10 @@ impl Disk {
         {
             self.established = oldest;
         }
+        let is_checkpoint_new = newest.checkpoint != self.promise.checkpoint;
         let before = std::mem::replace(&mut self.promise, newest);
-        if before.checkpoint != newest.checkpoint {
-            self.prefix = newest.checkpoint_op().get();
+        if is_checkpoint_new {
+            self.prefix = self.promise.checkpoint_op().get();
             self.advance(root, slots);
         }
         before
@@ -335,8 +336,8 @@ impl Disk {
     }
 
     fn newest_promise(&self) -> Promise {
-        let believed = self.copies.iter().filter_map(|copy| copy.believed);
-        believed.max_by_key(|promise| promise.sequence).unwrap_or_default()
+        let believed = self.copies.iter().filter_map(|copy| copy.believed.as_ref());
+        believed.max_by_key(|promise| promise.sequence).copied().unwrap_or_default()
     }
 }
 
@@ -445,7 +446,7 @@ mod tests {
         put(&mut disk, 1, None);
         assert_eq!(disk.promise().view.get(), 4);
         put(&mut disk, 0, None);
-        assert_eq!(disk.promise(), Promise::default());
+        assert_eq!(*disk.promise(), Promise::default());
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Facts {
     }
 
     /// What the durable promise of `replica` says.
-    pub(super) fn promise(&self, replica: ReplicaIndex) -> Promise {
+    pub(super) fn promise(&self, replica: ReplicaIndex) -> &Promise {
         self.replica(replica).disk.promise()
     }
 

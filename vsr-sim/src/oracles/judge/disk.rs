@@ -168,7 +168,7 @@ impl<S: StateMachine> Oracles<S> {
         let established = disk.established();
         let before = disk.put_promise(copy, promise, root, slots);
         self.checkpoint_named(found.replica, &before);
-        let violation = view_monotone::check_disk(&self.facts, found.replica, established, place);
+        let violation = view_monotone::check_disk(&self.facts, found.replica, &established, place);
         self.found(violation);
         promise.is_some()
     }
@@ -176,10 +176,10 @@ impl<S: StateMachine> Oracles<S> {
     /// The superblock may name another checkpoint than `before`.
     fn checkpoint_named(&mut self, replica: ReplicaIndex, before: &Promise) {
         let now = self.facts.promise(replica);
-        let Some(record) = now.checkpoint.filter(|_| now.checkpoint_op() > before.checkpoint_op())
-        else {
+        if now.checkpoint_op() <= before.checkpoint_op() {
             return;
-        };
+        }
+        let Promise { log_view, checkpoint: Some(record), .. } = *now else { return };
         self.exposure.count(Moment::CheckpointDurable);
         let checkpoint = match checkpoint_equal::read(&self.facts, replica, &record) {
             Ok(checkpoint) => checkpoint,
@@ -191,7 +191,7 @@ impl<S: StateMachine> Oracles<S> {
             return self.found(violation);
         }
         self.facts.log.see(&header);
-        let (view, by) = (now.log_view, replica);
+        let (view, by) = (log_view, replica);
         let claim =
             Claim { op: header.op, checksum: header.checksum, view, by, how: How::Checkpoint };
         self.claimed(&claim);
