@@ -189,7 +189,9 @@ impl Client {
     pub fn step(&mut self, now: Instant, input: ClientInput, effects: &mut ClientEffects) {
         match input {
             ClientInput::Submit(operation) => self.on_submit(now, operation, effects),
-            ClientInput::Message(ClientMessage::Reply(reply)) => self.on_reply(now, reply, effects),
+            ClientInput::Message(ClientMessage::Reply(reply)) => {
+                self.on_reply(now, &reply, effects);
+            }
             ClientInput::Message(ClientMessage::Eviction(eviction)) => {
                 self.on_eviction(&eviction, effects);
             }
@@ -288,8 +290,8 @@ impl Client {
         }
     }
 
-    fn on_reply(&mut self, now: Instant, reply: Reply, effects: &mut ClientEffects) {
-        if let Some(reason) = self.ignores_reply(&reply) {
+    fn on_reply(&mut self, now: Instant, reply: &Reply, effects: &mut ClientEffects) {
+        if let Some(reason) = self.ignores_reply(reply) {
             effects.push(ClientEffect::Ignored(reason));
             return;
         }
@@ -306,7 +308,7 @@ impl Client {
             State::Waiting { receipt: before, .. } => {
                 assert!(before.session == receipt.session);
                 assert!(before.request.next() == receipt.request);
-                let (request, result) = (reply.request, reply.result);
+                let (request, result) = (reply.request, Arc::clone(&reply.result));
                 effects.push(ClientEffect::Completed { request, result });
             }
             State::New | State::Idle(_) | State::Evicted => {

@@ -256,7 +256,7 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientMessage {
     /// The answer to a request (4.1, step 5).
-    Reply(Reply),
+    Reply(Arc<Reply>),
     /// The session is gone, and the client must begin anew.
     Eviction(Eviction),
 }

@@ -64,12 +64,16 @@ impl Timeout {
     }
 }
 
+/// When what does not run is due. Centuries away: no timeout that runs lasts so long.
+const NEVER: Instant = Instant::from_ns(u64::MAX);
+
 /// Which timeouts run, and until when.
 #[derive(Debug)]
 pub struct Timers {
     base: Timeouts,
     jitter: Jitter,
-    deadlines: [Option<Instant>; TIMEOUT_COUNT],
+    /// `NEVER` for one that does not run.
+    deadlines: [Instant; TIMEOUT_COUNT],
     /// How often each has fired since something last went right; saturates.
     attempts: [u32; TIMEOUT_COUNT],
 }
@@ -78,7 +82,7 @@ impl Timers {
     /// A table in which nothing runs.
     #[must_use]
     pub const fn new(base: Timeouts, jitter: Jitter) -> Self {
-        Self { base, jitter, deadlines: [None; TIMEOUT_COUNT], attempts: [0; TIMEOUT_COUNT] }
+        Self { base, jitter, deadlines: [NEVER; TIMEOUT_COUNT], attempts: [0; TIMEOUT_COUNT] }
     }
 
     /// Starts `timeout` anew, at its base.
@@ -107,7 +111,7 @@ impl Timers {
         let wait = self.jitter.around(timeout.base(&self.base).times(1 << doublings));
         // At least a nanosecond, so that no timeout fires again in the step that started it.
         let wait = Duration::from_ns(wait.as_ns().max(1));
-        self.deadlines[timeout as usize] = Some(now.plus(wait));
+        self.deadlines[timeout as usize] = now.plus(wait);
     }
 
     /// Something went right: the next wait of `timeout` is at its base again.
@@ -117,31 +121,32 @@ impl Timers {
 
     /// Stops `timeout`.
     pub const fn stop(&mut self, timeout: Timeout) {
-        self.deadlines[timeout as usize] = None;
+        self.deadlines[timeout as usize] = NEVER;
     }
 
     /// Stops all of them; attempts are kept.
     pub const fn stop_all(&mut self) {
-        self.deadlines = [None; TIMEOUT_COUNT];
+        self.deadlines = [NEVER; TIMEOUT_COUNT];
     }
 
     /// Whether `timeout` runs.
     #[must_use]
     pub const fn is_running(&self, timeout: Timeout) -> bool {
-        self.deadlines[timeout as usize].is_some()
+        self.deadlines[timeout as usize].as_ns() < NEVER.as_ns()
     }
 
     /// When the first of them fires.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().copied()
+        let first = self.deadlines.iter().fold(NEVER, |first, at| first.min(*at));
+        (first < NEVER).then_some(first)
     }
 
     /// Takes one that is due at `now`, if any: it runs no more.
     pub fn take_due(&mut self, now: Instant) -> Option<Timeout> {
-        let due = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
+        let due = |at: &Instant| *at <= now && *at < NEVER;
         let index = self.deadlines.iter().position(due)?;
-        self.deadlines[index] = None;
+        self.deadlines[index] = NEVER;
         Some(Timeout::ALL[index])
     }
 

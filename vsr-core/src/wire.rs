@@ -485,7 +485,7 @@ fn frame_of(envelope: &Envelope, reader: &mut Reader<'_>) -> Result<Frame, Decod
         Kind::Request => return Err(DecodeError::From(envelope.from)),
         Kind::Reply => {
             let reply = reader.reply(envelope.cluster, envelope.replica()?, envelope.view)?;
-            return Ok(Frame::ClientMessage(ClientMessage::Reply(reply)));
+            return Ok(Frame::ClientMessage(ClientMessage::Reply(Arc::new(reply))));
         }
         Kind::Eviction => return eviction_of(envelope, reader),
     };

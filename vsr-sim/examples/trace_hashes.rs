@@ -5,9 +5,9 @@
 #![expect(clippy::print_stdout, reason = "an example that tells figures")]
 
 use vsr_sim::engine::Seed;
-use vsr_sim::scenario::run::Runner;
 use vsr_sim::scenario::Scenario;
 use vsr_sim::scenario::draw::Overrides;
+use vsr_sim::scenario::run::Runner;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));

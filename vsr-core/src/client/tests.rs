@@ -28,7 +28,7 @@ impl Story {
     }
 
     fn hear(&mut self, reply: Reply) -> Vec<ClientEffect> {
-        self.tell(ClientInput::Message(ClientMessage::Reply(reply)))
+        self.tell(ClientInput::Message(ClientMessage::Reply(Arc::new(reply))))
     }
 
     fn evict(&mut self, eviction: Eviction) -> Vec<ClientEffect> {

@@ -89,7 +89,7 @@ impl<S: StateMachine> Replica<S> {
             checksum: record.reply_checksum,
             result: Arc::clone(&record.result),
         };
-        effects.push(Effect::Reply { to: client, message: ClientMessage::Reply(reply) });
+        effects.push(Effect::Reply { to: client, message: ClientMessage::Reply(Arc::new(reply)) });
     }
 
     /// Puts `entry` at the end of the log. What the disk has already is durable at once.

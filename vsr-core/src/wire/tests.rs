@@ -126,8 +126,8 @@ fn frames() -> Vec<Frame> {
         .collect();
     frames.push(Frame::Request(request(b"get a", Operation::Apply)));
     frames.push(Frame::Request(request(b"", Operation::Register)));
-    frames.push(Frame::ClientMessage(ClientMessage::Reply(reply(b"1"))));
-    frames.push(Frame::ClientMessage(ClientMessage::Reply(reply(b""))));
+    frames.push(Frame::ClientMessage(ClientMessage::Reply(Arc::new(reply(b"1")))));
+    frames.push(Frame::ClientMessage(ClientMessage::Reply(Arc::new(reply(b"")))));
     frames.push(Frame::ClientMessage(ClientMessage::Eviction(Eviction {
         cluster: ClusterId::new(3),
         from: ReplicaIndex::new(0),

@@ -27,6 +27,17 @@ pub(super) fn read(
         })
 }
 
+/// Whether the superblock of `replica` names bytes that its disk holds, and that were read and judged on another disk already: the
+/// same bytes, of an operation whose header is that of the log.
+pub(super) fn is_judged(facts: &Facts, replica: ReplicaIndex, record: &CheckpointRecord) -> bool {
+    let Some(place) = facts.log.place(record.header.op) else { return false };
+    place.taken.is_judged
+        && place.taken.first.is_some_and(|(first, _)| first == record.checksum)
+        && place.committed_header() == Some(&record.header)
+        && Checksum::of(facts.replica(replica).disk.snapshot(record.area, record.size))
+            == record.checksum
+}
+
 /// Holds a checkpoint that is whole against what it must be.
 pub(super) fn check(
     facts: &Facts,

@@ -385,7 +385,7 @@ impl Forge {
     }
 
     pub(super) fn send_reply(&mut self, reply: Reply) {
-        let frame = Frame::ClientMessage(ClientMessage::Reply(reply));
+        let frame = Frame::ClientMessage(ClientMessage::Reply(Arc::new(reply)));
         self.oracles.frame_sent(self.now, &frame);
         let delivery = Delivery { to: None, sent: self.now, is_copy: false };
         self.oracles.frame_delivered(self.now, &frame, &delivery);

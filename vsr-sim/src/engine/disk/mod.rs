@@ -25,11 +25,11 @@ mod tests;
 use std::collections::VecDeque;
 
 pub use mischief::{Failing, Rot, Spot};
+pub(crate) use pages::ReadBuffer;
 pub use pages::SECTOR_SIZE;
 pub use permits::Mischief;
 pub use rates::DiskRates;
 pub use request::{Doom, Mishap, MishapKind, Resolution, Write};
-pub(crate) use pages::ReadBuffer;
 pub(crate) use request::{Finish, Read, WriteState};
 
 use blemish::{Blemishes, Target};

@@ -79,6 +79,8 @@ pub(in super::super) struct Taken {
     pub(in super::super) state: Option<Checksum>,
     /// The first one that was seen on a disk, and whose it was.
     pub(in super::super) first: Option<(Checksum, ReplicaIndex)>,
+    /// Whether that one has been read, and was held against sessions and state that were known.
+    pub(in super::super) is_judged: bool,
 }
 
 /// What is known of one place in the log.

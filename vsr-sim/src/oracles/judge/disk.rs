@@ -3,7 +3,7 @@
 use vsr_core::checkpoint::CHUNK_SIZE;
 use vsr_core::header::{HEADER_SIZE, Header};
 use vsr_core::io::Zone;
-use vsr_core::number::ReplicaIndex;
+use vsr_core::number::{OpNumber, ReplicaIndex};
 use vsr_core::state_machine::StateMachine;
 use vsr_core::superblock::Superblock;
 
@@ -181,6 +181,9 @@ impl<S: StateMachine> Oracles<S> {
         }
         let Promise { log_view, checkpoint: Some(record), .. } = *now else { return };
         self.exposure.count(Moment::CheckpointDurable);
+        if checkpoint_equal::is_judged(&self.facts, replica, &record) {
+            return self.see_checkpoint(replica, record.header.op);
+        }
         let checkpoint = match checkpoint_equal::read(&self.facts, replica, &record) {
             Ok(checkpoint) => checkpoint,
             Err(violation) => return self.found(Some(violation)),
@@ -205,9 +208,15 @@ impl<S: StateMachine> Oracles<S> {
             self.found(violation);
         }
         let taken = &mut self.facts.log.place_mut(header.op).taken;
-        taken.first.get_or_insert((record.checksum, replica));
-        self.facts.log.see_checkpoint(header.op);
-        self.facts.replica_mut(replica).disk.see_checkpoint(header.op);
+        let (first, _) = *taken.first.get_or_insert((record.checksum, replica));
+        taken.is_judged |=
+            first == record.checksum && expected.sessions.is_some() && expected.state.is_some();
+        self.see_checkpoint(replica, header.op);
+    }
+
+    fn see_checkpoint(&mut self, replica: ReplicaIndex, op: OpNumber) {
+        self.facts.log.see_checkpoint(op);
+        self.facts.replica_mut(replica).disk.see_checkpoint(op);
     }
 
     fn slot_holds(&mut self, found: &DiskBytes<'_>, slot: u64, place: &str) -> bool {
