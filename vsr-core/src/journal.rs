@@ -58,8 +58,8 @@ struct Slot {
 #[derive(Clone, Debug)]
 struct SlotWrite {
     token: Token,
-    /// The header of what is being written, which the log may have replaced in the meantime.
-    header: Header,
+    /// What is being written, or its header, which the log may have replaced in the meantime.
+    entry: Arc<Entry>,
 }
 
 /// What a completed write means.
@@ -243,18 +243,18 @@ impl Journal {
         tokens: &mut Tokens,
         effects: &mut Effects,
     ) {
-        let header = *entry.header();
+        let header = entry.header();
         assert_eq!(header.op, self.op.next());
         assert!(self.checksum(self.op).is_none_or(|before| before == header.parent));
         let index = self.slot_of(header.op);
         self.op = header.op;
-        self.slots[index].entry = Some(entry);
+        self.slots[index].entry = Some(Arc::clone(&entry));
         if header_matches {
-            self.slots[index].on_disk = header.checksum;
+            self.slots[index].on_disk = entry.header().checksum;
         } else {
             // It may have been acknowledged, but is not again before both rings have it.
-            self.missing.insert(header.op, Missing::but_for_header(header));
-            self.write_header(index, header, tokens, effects);
+            self.missing.insert(header.op, Missing::but_for_header(*header));
+            self.write_header(index, entry, tokens, effects);
         }
         self.advance();
     }
@@ -281,9 +281,9 @@ impl Journal {
         effects: &mut Effects,
     ) {
         let index = slot as usize;
-        let header = self.take_write(index, token);
-        if self.slots[index].wants(header.checksum) {
-            self.write_header(index, header, tokens, effects);
+        let entry = self.take_write(index, token);
+        if self.slots[index].wants(entry.header().checksum) {
+            self.write_header(index, entry, tokens, effects);
         } else {
             self.write_if_needed(index, tokens, effects);
         }
@@ -298,8 +298,8 @@ impl Journal {
         effects: &mut Effects,
     ) -> Written {
         let index = slot as usize;
-        let header = self.take_write(index, token);
-        self.slots[index].on_disk = header.checksum;
+        let entry = self.take_write(index, token);
+        self.slots[index].on_disk = entry.header().checksum;
         if self.missing.is_empty() {
             self.write_if_needed(index, tokens, effects);
             return self.advance();
@@ -311,10 +311,10 @@ impl Journal {
         if self.durable() > before { Written::PrefixGrew } else { Written::Nothing }
     }
 
-    fn take_write(&mut self, index: usize, token: Token) -> Header {
+    fn take_write(&mut self, index: usize, token: Token) -> Arc<Entry> {
         let write = self.slots[index].write.take().expect("a slot is only written on our behalf");
         assert_eq!(write.token, token);
-        write.header
+        write.entry
     }
 
     /// Begins to write the slot's entry, unless that is on disk or another write to the slot is in flight.
@@ -334,13 +334,13 @@ impl Journal {
             bytes.extend_from_slice(&entry.header().encode());
             bytes.extend_from_slice(entry.body());
         });
-        slot.write = Some(SlotWrite { token, header: *entry.header() });
+        slot.write = Some(SlotWrite { token, entry: Arc::clone(entry) });
     }
 
     fn write_header(
         &mut self,
         index: usize,
-        header: Header,
+        entry: Arc<Entry>,
         tokens: &mut Tokens,
         effects: &mut Effects,
     ) {
@@ -349,9 +349,9 @@ impl Journal {
         let token = tokens.next(Subject::RedundantHeader(place_of(index)));
         let offset = (index * HEADER_SIZE) as u64;
         effects.write(token, Zone::Headers, offset, |bytes| {
-            bytes.extend_from_slice(&header.encode());
+            bytes.extend_from_slice(&entry.header().encode());
         });
-        slot.write = Some(SlotWrite { token, header });
+        slot.write = Some(SlotWrite { token, entry });
     }
 
     /// Moves the end of the durable prefix as far as it goes.

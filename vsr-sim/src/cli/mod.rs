@@ -44,11 +44,11 @@ struct OverrideArgs {
     /// How many replicas, 1 to 7, instead of as many as the seed says.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=7))]
     replicas: Option<u8>,
-    /// How many clients, 1 to 64.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// How many clients, 1 to 100.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     clients: Option<u8>,
-    /// How many operations they ask for, together, before the faults stop: 1 to 100000.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// How many operations they ask for, together, before the faults stop: 1 to 10000000.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     requests: Option<u32>,
     /// What may go wrong.
     #[arg(long, value_name = "WHAT", default_value = "swarm")]

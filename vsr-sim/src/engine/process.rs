@@ -193,12 +193,16 @@ pub enum Effect<P: Process> {
 #[derive(Debug)]
 pub struct Effects<P: Process> {
     list: VecDeque<Effect<P>>,
-    buffers: Vec<Vec<u8>>,
+    /// Small ones and large ones apart: were a small write given any of them, all would be large in the end, and none in the cache.
+    buffers: [Vec<Vec<u8>>; 2],
 }
+
+/// The most bytes that a small buffer has room for.
+const SMALL_BUFFER: usize = 1024;
 
 impl<P: Process> Default for Effects<P> {
     fn default() -> Self {
-        Self { list: VecDeque::new(), buffers: Vec::new() }
+        Self { list: VecDeque::new(), buffers: [const { Vec::new() }; 2] }
     }
 }
 
@@ -224,14 +228,16 @@ impl<P: Process> Effects<P> {
     }
 
     /// An empty buffer, from those given back if there is one.
-    pub(super) fn buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
+    pub(super) fn buffer(&mut self, size: usize) -> Vec<u8> {
+        let size = size.max(SMALL_BUFFER);
+        let pool = &mut self.buffers[usize::from(size > SMALL_BUFFER)];
+        pool.pop().unwrap_or_else(|| Vec::with_capacity(size))
     }
 
     /// Gives back a buffer that is no longer needed.
     pub(super) fn recycle(&mut self, mut bytes: Vec<u8>) {
         bytes.clear();
-        self.buffers.push(bytes);
+        self.buffers[usize::from(bytes.capacity() > SMALL_BUFFER)].push(bytes);
     }
 }
 
@@ -269,7 +275,7 @@ impl<'a, P: Process> Context<'a, P> {
     /// Starts to write `bytes`. Several writes may be under way and may end in any order; only what an
     /// [`Input::Written`] was seen for is sure to survive a crash.
     pub fn write(&mut self, token: Token, zone: Zone, offset: u64, bytes: &[u8]) {
-        let mut buffer = self.effects.buffer();
+        let mut buffer = self.effects.buffer(bytes.len());
         buffer.extend_from_slice(bytes);
         self.effects.list.push_back(Effect::Write { token, zone, offset, bytes: buffer });
     }
@@ -282,7 +288,7 @@ impl<'a, P: Process> Context<'a, P> {
         offset: u64,
         fill: impl FnOnce(&mut Vec<u8>),
     ) {
-        let mut bytes = self.effects.buffer();
+        let mut bytes = self.effects.buffer(0);
         fill(&mut bytes);
         self.effects.list.push_back(Effect::Write { token, zone, offset, bytes });
     }

@@ -331,7 +331,7 @@ mod tests {
         refuse_cluster("\"replicas\": ^8", "8 replicas: there are 1 to 7");
         refuse_cluster("\"replicas\": ^0", "0 replicas");
         refuse_cluster("\"replicas\": ^300", "300");
-        refuse_cluster("\"clients\": ^65", "65 clients: there are 1 to 64");
+        refuse_cluster("\"clients\": ^101", "101 clients: there are 1 to 100");
         refuse_cluster("\"replicas\": 3, \"slots\": ^7", "7 slots");
         refuse_cluster("\"slots\": ^1073741824", "a log has 1048576 at most");
         refuse_cluster("\"pipeline\": ^65", "a pipeline of 65");

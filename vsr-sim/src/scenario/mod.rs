@@ -43,7 +43,7 @@ use crate::faults::{Fault, Step};
 pub const FORMAT: u32 = 1;
 
 /// The most clients that a run may have.
-pub const CLIENT_COUNT_MAX: u8 = 64;
+pub const CLIENT_COUNT_MAX: u8 = 100;
 
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

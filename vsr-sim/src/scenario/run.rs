@@ -19,8 +19,9 @@ use crate::engine::time::Time;
 use crate::engine::world::{Setup, World};
 use crate::engine::{PacketFate, PacketName};
 
-/// After so many events a run is given up as unknown.
+/// After so many events a run is given up as unknown: or after so many for each request, where it has many of them.
 const EVENTS_MAX: u64 = 20_000_000;
+const EVENTS_PER_REQUEST_MAX: u64 = 200;
 
 /// A world that is watched by the monitor, and by a listener.
 pub(super) type Watched<T> = World<Node, (Monitor, T)>;
@@ -106,11 +107,13 @@ impl<T: Listener + Default> Runner<T> {
             seed: scenario.seed,
         };
         let (replicas, clients) = (scenario.cluster.replicas, scenario.cluster.clients);
+        let requests = scenario.workload.map_or(0, |workload| u64::from(workload.requests));
+        let events_max = EVENTS_MAX.max(requests * EVENTS_PER_REQUEST_MAX);
         let setup = Setup {
             nodes: replicas + clients,
             links: scenario.network,
             disks: scenario.disk,
-            events_max: self.events_max.map_or(EVENTS_MAX, |most| most.min(EVENTS_MAX)),
+            events_max: self.events_max.map_or(events_max, |most| most.min(events_max)),
         };
         let mut world = match self.world.take() {
             Some(mut world) => {

@@ -18,7 +18,7 @@ fn main() {
             eprintln!(
                 "turn {turn}: {name}: {} messages in {} ms",
                 measured.messages,
-                measured.wall_ns / 1_000_000
+                measured.cpu_ns / 1_000_000
             );
         }
     }

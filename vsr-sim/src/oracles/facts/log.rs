@@ -228,6 +228,8 @@ impl Log {
     pub(in super::super) fn see(&mut self, header: &Header) {
         let place = self.place_mut(header.op);
         if place.header(header.checksum).is_none() {
+            // Most places only ever have one.
+            place.headers.reserve_exact(usize::from(place.headers.is_empty()));
             place.headers.push(*header);
         }
     }
@@ -242,6 +244,7 @@ impl Log {
         let place = self.place_mut(op);
         let is_settled = place.committed.is_some_and(|committed| committed.checksum == checksum);
         if !is_settled && place.in_view(view).is_none() {
+            place.views.reserve_exact(usize::from(place.views.is_empty()));
             place.views.push((view, checksum));
         }
     }
