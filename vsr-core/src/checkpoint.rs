@@ -34,6 +34,9 @@ const VERSION: u16 = 1;
 /// Bytes before the header.
 const PREFIX_SIZE: usize = 16;
 
+/// Room for a checkpoint that is being taken, so that it need not be moved again and again as it grows.
+const SIZE_LIKELY: usize = 1 << 14;
+
 /// Bytes before the sessions.
 const FIXED_SIZE: usize = PREFIX_SIZE + HEADER_SIZE;
 
@@ -53,7 +56,7 @@ impl Checkpoint {
     /// When it has 4 GiB or more.
     #[must_use]
     pub fn take(header: &Header, clients: &ClientTable, service: &impl StateMachine) -> Self {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(SIZE_LIKELY);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 2]);

@@ -10,8 +10,8 @@ use vsr_sim::engine::queue::Queue;
 use vsr_sim::engine::trace::Trace;
 use vsr_sim::engine::{Seed, Span, Time};
 use vsr_sim::scenario::draw::Overrides;
-use vsr_sim_bench::clusters::{Shape, run, sweep};
 use vsr_sim_bench::by_us;
+use vsr_sim_bench::clusters::{Shape, run, sweep};
 
 /// Messages of the broadcast: the bare engine with a network, nobody watching.
 fn broadcast(criterion: &mut Criterion) {
@@ -58,7 +58,8 @@ fn parts(criterion: &mut Criterion) {
     group.bench_function("queue: one in, one out, 100 waiting", |bencher| {
         let mut queue = Queue::new();
         let mut stream = Seed::new(1).stream("bench");
-        let delays: Vec<Span> = (0..1_024).map(|_| Span::from_ns(stream.below(10_000_000))).collect();
+        let delays: Vec<Span> =
+            (0..1_024).map(|_| Span::from_ns(stream.below(10_000_000))).collect();
         let mut delays = delays.into_iter().cycle();
         let mut next = || delays.next().expect("it goes round");
         for thing in 0..100_u32 {

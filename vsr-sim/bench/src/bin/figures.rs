@@ -3,6 +3,7 @@
 //! `cargo run --release --bin figures -- [PART...]`, where a part is one of: broadcast, calm, swarm, long, threads, memory, allocations,
 //! scaling, million. All but the last are run if none is named.
 
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -13,7 +14,15 @@ use vsr_sim_bench::processor::memory_kib;
 use vsr_sim_bench::{Measured, by_madsim, by_turmoil, by_us};
 
 const PARTS: [&str; 9] = [
-    "broadcast", "calm", "swarm", "long", "threads", "memory", "allocations", "scaling", "million",
+    "broadcast",
+    "calm",
+    "swarm",
+    "long",
+    "threads",
+    "memory",
+    "allocations",
+    "scaling",
+    "million",
 ];
 
 /// Seeds of the swarm.
@@ -23,10 +32,19 @@ const VALUES: u64 = 100_000;
 
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).collect();
+    if let [alone] = named.as_slice() {
+        if alone == "memory-alone" {
+            return memory();
+        }
+        if let Some(requests) = alone.strip_prefix("requests-alone=") {
+            return million(requests.parse().expect("a number"));
+        }
+    }
     for name in &named {
         assert!(PARTS.contains(&name.as_str()), "{name}: there are {}", PARTS.join(" "));
     }
-    let wants = |part: &str| named.iter().any(|name| name == part) || named.is_empty() && part != "million";
+    let wants =
+        |part: &str| named.iter().any(|name| name == part) || named.is_empty() && part != "million";
     println!("{:58} {:>12}   {}", "what", "figure", "bar");
     let peers = (wants("broadcast") || wants("calm")).then(broadcast);
     if let Some(peers) = peers.filter(|_| wants("calm")) {
@@ -42,7 +60,7 @@ fn main() {
         threads();
     }
     if wants("memory") {
-        memory();
+        alone("memory-alone");
     }
     if wants("allocations") {
         allocations();
@@ -51,7 +69,9 @@ fn main() {
         scaling();
     }
     if wants("million") {
-        million();
+        for requests in [100_000, 200_000, 500_000, 1_000_000] {
+            alone(&format!("requests-alone={requests}"));
+        }
     }
 }
 
@@ -131,8 +151,14 @@ fn threads() {
     row("swarm: two threads to one, by the clock on the wall", ratio(one, two), "1.9");
 }
 
+/// In a process of its own, so that nothing else has left memory behind: this program again, told to do one thing.
+fn alone(argument: &str) {
+    let own = std::env::current_exe().expect("a path of its own");
+    let status = Command::new(own).arg(argument).status().expect("this program runs");
+    assert!(status.success(), "{argument}");
+}
+
 fn memory() {
-    // A process of its own would be cleaner; but the most that this one ever had is a bound for it.
     let ran = sweep(0..SEEDS, &Overrides::default());
     let (_, most) = memory_kib();
     row(&format!("swarm: KiB of a worker at most, {} seeds", ran.seeds), most, "16384");
@@ -162,27 +188,34 @@ fn scaling() {
     };
     let shape = Shape { requests: 20_000, ..Shape::default() };
     for replicas in 1..=7 {
-        tell(format!("calm, {replicas} replicas: messages a core-second"), Shape { replicas, ..shape });
+        tell(
+            format!("calm, {replicas} replicas: messages a core-second"),
+            Shape { replicas, ..shape },
+        );
     }
     for clients in [1, 3, 10, 30, 100] {
-        tell(format!("calm, {clients} clients: messages a core-second"), Shape { clients, ..shape });
+        tell(
+            format!("calm, {clients} clients: messages a core-second"),
+            Shape { clients, ..shape },
+        );
     }
     for pipeline in [1, 2, 4, 8, 16, 32, 64] {
         let shape = Shape { pipeline, clients: 64, ..shape };
         tell(format!("calm, pipeline of {pipeline}, 64 clients: messages a core-second"), shape);
     }
     for requests in [100, 1_000, 10_000, 100_000] {
-        tell(format!("calm, {requests} requests: messages a core-second"), Shape { requests, ..shape });
+        tell(
+            format!("calm, {requests} requests: messages a core-second"),
+            Shape { requests, ..shape },
+        );
     }
 }
 
-/// One cluster, more and more requests: time a request, and memory, must stay as they are.
-fn million() {
-    for requests in [100_000, 200_000, 500_000, 1_000_000] {
-        let ran = run(&Shape { requests, ..Shape::default() }.scenario());
-        let (_, most) = memory_kib();
-        let nanoseconds = ran.cpu_ns / u128::from(ran.requests);
-        row(&format!("calm, {requests} requests: ns a request"), nanoseconds, "the same in each row");
-        row(&format!("calm, {requests} requests: KiB at most"), most, "the same in each row");
-    }
+/// One cluster, so many requests: over more and more of them time a request, and memory, must stay as they are.
+fn million(requests: u32) {
+    let ran = run(&Shape { requests, ..Shape::default() }.scenario());
+    let (_, most) = memory_kib();
+    let nanoseconds = ran.cpu_ns / u128::from(ran.requests);
+    row(&format!("calm, {requests} requests: ns a request"), nanoseconds, "the same in each row");
+    row(&format!("calm, {requests} requests: KiB at most"), most, "the same in each row");
 }

@@ -42,38 +42,37 @@ pub(super) struct Pool {
     free: Vec<u32>,
 }
 
-/// A page: most records end long before their sector does, so what was never written is neither cleared nor copied.
-#[derive(Debug)]
-struct Page {
-    bytes: Box<[u8; SECTOR_SIZE]>,
-    /// From here on all is zero, whatever a run before has left in `bytes`.
-    filled: usize,
-}
+/// A page, up to the last byte that was written: zeros follow. Most records end long before their sector does, and what was never
+/// written is neither kept, nor cleared, nor copied.
+#[derive(Debug, Default)]
+struct Page(Vec<u8>);
 
 impl Page {
     /// The bytes from `start` on, as far as any were ever written.
     fn written(&self, start: usize, size: usize) -> &[u8] {
-        let end = (start + size).min(self.filled);
-        self.bytes.get(start..end).unwrap_or_default()
+        let end = (start + size).min(self.0.len());
+        self.0.get(start..end).unwrap_or_default()
     }
 
     fn write(&mut self, start: usize, bytes: &[u8]) {
-        if start > self.filled {
-            self.bytes[self.filled..start].fill(0);
-        }
         let end = start + bytes.len();
-        self.bytes[start..end].copy_from_slice(bytes);
-        self.filled = self.filled.max(end);
+        assert!(end <= SECTOR_SIZE);
+        if start > self.0.len() {
+            self.0.resize(start, 0);
+        }
+        let (over, behind) = bytes.split_at((self.0.len() - start).min(bytes.len()));
+        self.0[start..start + over.len()].copy_from_slice(over);
+        self.0.extend_from_slice(behind);
     }
 }
 
 impl Pool {
     fn page(&mut self) -> u32 {
         if let Some(page) = self.free.pop() {
-            self.pages[page as usize].filled = 0;
+            self.pages[page as usize].0.clear();
             page
         } else {
-            self.pages.push(Page { bytes: Box::new([0; SECTOR_SIZE]), filled: 0 });
+            self.pages.push(Page::default());
             u32::try_from(self.pages.len() - 1).expect("simulated disks are small")
         }
     }

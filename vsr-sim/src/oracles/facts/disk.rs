@@ -267,10 +267,13 @@ impl Disk {
         if before == now {
             return;
         }
-        for changed in [before, now].into_iter().flatten() {
-            self.prefix = self.prefix.min(changed.op.get().saturating_sub(1));
+        // What the checkpoint holds is no part of the chain behind it: without a look at that, every slot that is used again would have
+        // the whole chain walked over.
+        let base = self.promise.checkpoint_op();
+        for changed in [before, now].into_iter().flatten().filter(|changed| changed.op > base) {
+            self.prefix = self.prefix.min(changed.op.get() - 1);
         }
-        self.prefix = self.prefix.max(self.promise.checkpoint_op().get());
+        self.prefix = self.prefix.max(base.get());
         self.advance(root, slots);
     }
 
