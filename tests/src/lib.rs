@@ -1,3 +1,4 @@
 //! End-to-end tests of the workspace; see the `tests` folder.
 
+pub mod command;
 pub mod planted;

@@ -1,12 +1,13 @@
 //! Runs a range of seeds on several threads. What it reports does not depend on how many, nor on who was quicker.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::subject::Subject;
 use crate::engine::random::Seed;
 use crate::report::summary::Summary;
+use crate::scenario::outcome::Outcome;
 
 /// What to sweep.
 #[derive(Clone, Debug)]
@@ -19,8 +20,8 @@ pub struct Plan {
     pub failures_max: u64,
 }
 
-/// Runs the seeds of `plan`. `clock` shows nanoseconds of wall time; `progress` is told each seed that is done, and whether it
-/// failed, by any thread.
+/// Runs the seeds of `plan`. `clock` shows nanoseconds of wall time; `progress` is told what came of each seed, by any thread, and
+/// says whether more are to be begun.
 ///
 /// # Panics
 ///
@@ -29,7 +30,7 @@ pub fn sweep<S: Subject>(
     subject: &S,
     plan: &Plan,
     clock: &(dyn Fn() -> u64 + Sync),
-    progress: &(dyn Fn(bool) + Sync),
+    progress: &(dyn Fn(&Outcome) -> ControlFlow<()> + Sync),
 ) -> Summary {
     let next = AtomicU64::new(plan.seeds.start);
     let failures = AtomicU64::new(0);
@@ -46,10 +47,11 @@ pub fn sweep<S: Subject>(
             let outcome = subject.run(&mut runner, Seed::new(number));
             summary.add(&outcome, clock().saturating_sub(begin));
             let failed = outcome.finding().is_some();
-            if failed && failures.fetch_add(1, Ordering::Relaxed) + 1 >= plan.failures_max {
+            let is_enough =
+                failed && failures.fetch_add(1, Ordering::Relaxed) + 1 >= plan.failures_max;
+            if progress(&outcome).is_break() || is_enough {
                 stop.store(true, Ordering::Relaxed);
             }
-            progress(failed);
         }
         summary
     };
@@ -73,7 +75,7 @@ mod tests {
     use crate::engine::world::Counters;
     use crate::oracles::Exposure;
     use crate::report::summary::SEEDS_PER_SIGNATURE;
-    use crate::scenario::outcome::{FaultCounts, Finding, FindingKind, Outcome, Verdict};
+    use crate::scenario::outcome::{FaultCounts, Finding, FindingKind, Verdict};
 
     /// Every third seed fails, one of two ways; every seventh is unknown.
     struct Arithmetic;
@@ -120,7 +122,7 @@ mod tests {
     fn a_sweep_is_the_same_with_any_number_of_threads() {
         let run = |jobs| {
             let plan = Plan { seeds: 0..100, jobs, failures_max: u64::MAX };
-            let mut summary = sweep(&Arithmetic, &plan, &|| 0, &|_| ());
+            let mut summary = sweep(&Arithmetic, &plan, &|| 0, &|_| ControlFlow::Continue(()));
             summary.slowest = None;
             summary
         };
@@ -141,7 +143,19 @@ mod tests {
     #[test]
     fn enough_failures_end_it() {
         let plan = Plan { seeds: 0..1_000_000, jobs: 2, failures_max: 5 };
-        let summary = sweep(&Arithmetic, &plan, &|| 0, &|_| ());
+        let summary = sweep(&Arithmetic, &plan, &|| 0, &|_| ControlFlow::Continue(()));
         assert!((5..8).contains(&summary.failed), "{}", summary.failed);
+    }
+
+    #[test]
+    fn whoever_watches_it_may_end_it() {
+        let plan = Plan { seeds: 0..1_000_000, jobs: 2, failures_max: u64::MAX };
+        let watch = |outcome: &Outcome| match outcome.seed.number() {
+            0..50 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        };
+        let summary = sweep(&Arithmetic, &plan, &|| 0, &watch);
+        assert!((50..1_000_000).contains(&summary.seeds), "{}", summary.seeds);
+        assert_eq!(summary.seeds, summary.passed + summary.failed + summary.unknown);
     }
 }

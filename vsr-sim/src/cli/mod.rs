@@ -1,18 +1,25 @@
 //! The command line: one subcommand a file. Data goes to stdout, talk to stderr.
 
 mod check;
+mod interrupt;
+mod keeper;
+mod replay;
 mod run;
+mod scenario;
 mod shrink;
 mod sweep;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::campaign::artefacts;
 use crate::engine::random::{NoSeed, Seed};
+use crate::report::text;
 use crate::scenario::draw::{Overrides, Profile};
 use crate::scenario::panics;
 
@@ -32,8 +39,12 @@ enum Command {
     Run(run::RunArgs),
     /// Many seeds, on all cores.
     Sweep(sweep::SweepArgs),
+    /// A failure, a scenario or a recording once more.
+    Replay(replay::ReplayArgs),
     /// A failing scenario to its shortest story.
     Shrink(shrink::ShrinkArgs),
+    /// Scenario files: list, show, validate, schema.
+    Scenario(scenario::ScenarioArgs),
     /// A recorded history from anywhere: is it linearizable?
     Check(check::CheckArgs),
 }
@@ -153,7 +164,9 @@ pub fn main() -> ExitCode {
     let work = || match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Shrink(args) => shrink::run(&args),
+        Command::Scenario(args) => scenario::run(&args),
         Command::Check(args) => check::run(&args),
     };
     // A panic that is not the code under test's is a bug in here, and has spoken for itself.
@@ -165,7 +178,7 @@ pub fn main() -> ExitCode {
             // There is nobody left to tell if this fails.
             writeln!(io::stderr(), "{error}").ok();
             ExitCode::from(match error {
-                CliError::Usage(_) => 2,
+                CliError::Usage(_) => USAGE,
                 CliError::Internal(_) => 1,
             })
         }
@@ -183,12 +196,36 @@ fn stopwatch() -> impl Fn() -> u64 + Sync {
     move || u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The exit code of what makes no sense.
+const USAGE: u8 = 2;
+
+/// The exit code where one scenario gave two runs.
+const NONDETERMINISM: u8 = 14;
+
+/// The date and the time of day, as a part of a file's name. Nothing that runs depends on it.
+fn date() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
+}
+
+/// What the process was started with, in words.
+fn command_line() -> String {
+    let words = std::env::args_os().skip(1);
+    words.fold("vsr-sim".to_owned(), |line, word| line + " " + &text::argument(word.as_ref()))
+}
+
 /// Writes text to stdout. A reader that has gone away is no error.
 fn print(text: &str) -> Result<(), CliError> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),
     }
+}
+
+/// The scenario that is meant by the path of a file, of a failure's folder, or by `latest`.
+fn resolve(path: &Path) -> Result<PathBuf, CliError> {
+    artefacts::resolve(path).ok_or_else(|| {
+        CliError::Usage(format!("{}: no scenario, nor a folder with one", text::path(path)))
+    })
 }
 
 /// Writes one record to stdout.

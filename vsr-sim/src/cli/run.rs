@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{CliError, Format, OverrideArgs, parse_seed, print, print_record, stopwatch};
-use crate::campaign::artefacts;
+use super::{CliError, Format, NONDETERMINISM, OverrideArgs};
+use super::{command_line, date, parse_seed, print, print_record, say, stopwatch};
+use crate::campaign::artefacts::{self, Folder, KeptFailure};
+use crate::cluster::service::AnyService;
 use crate::engine::random::Seed;
 use crate::report::grid::{Detail, Grid};
-use crate::report::json::{RunRecord, exit_code_of_run};
+use crate::report::json::{EventRecord, RunRecord, exit_code_of_run};
 use crate::report::story::Story;
-use crate::report::text::{self, Aftermath};
+use crate::report::text::{self, Aftermath, Kept};
 use crate::report::transcript::Transcript;
 use crate::scenario::Scenario;
 use crate::scenario::file::{self, FileError};
@@ -42,14 +44,14 @@ pub(super) struct RunArgs {
     /// For whom the output is.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
-    /// Where to keep what a failing run leaves behind.
-    #[arg(long, value_name = "DIR", default_value = artefacts::ROOT)]
-    out: PathBuf,
+    /// Where to keep what a failing run leaves behind; in a new folder below target/vsr-sim, if left out.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 /// How much a trace tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum TraceDetail {
+pub(super) enum TraceDetail {
     /// What nodes do.
     Grid,
     /// That, and every packet and write.
@@ -91,25 +93,48 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, CliError> {
         Some(detail) => run_traced(&scenario, detail, args.events_max),
     };
     let wall_ns = clock();
-    let kept = match outcome.finding() {
-        Some(finding) => Some(artefacts::keep_scenario(&args.out, &scenario, finding)?),
-        None => None,
+    let kept = keep(args, &scenario, &outcome)?;
+    let path = kept.as_ref().map(|(_, kept)| text::path(&kept.scenario()));
+    let record = RunRecord::of(&outcome, wall_ns, path);
+    let aftermath = match kept {
+        None => Aftermath { by_seed: by_seed(args), ..Aftermath::default() },
+        Some((folder, kept)) => {
+            folder.conclude(&record)?;
+            if !kept.is_same {
+                say("the same scenario gave two different runs");
+                return Ok(NONDETERMINISM);
+            }
+            kept.aftermath
+        }
     };
     match args.format {
-        Format::Json => {
-            let path = kept.as_deref().map(text::path);
-            print_record(&RunRecord::of(&outcome, wall_ns, path))?;
-        }
-        Format::Human => {
-            let aftermath = aftermath(&scenario, &outcome, by_seed(args), kept.as_deref());
-            print(&text::run(&outcome, wall_ns, &aftermath))?;
-        }
+        Format::Json => print_record(&record)?,
+        Format::Human => print(&text::run(&outcome, wall_ns, &aftermath))?,
     }
     Ok(exit_code_of_run(&outcome.verdict))
 }
 
+/// Keeps what a failing run leaves behind, in the folder of this command.
+fn keep(
+    args: &RunArgs,
+    scenario: &Scenario,
+    outcome: &Outcome,
+) -> Result<Option<(Folder, KeptFailure)>, CliError> {
+    if outcome.finding().is_none() {
+        return Ok(None);
+    }
+    let mut folder = Folder::create(args.out.as_deref(), &date(), "run")?;
+    folder.note(&EventRecord::begun(command_line()))?;
+    if let Some(record) = EventRecord::of(outcome) {
+        folder.note(&record)?;
+    }
+    let service = AnyService::default();
+    let kept = artefacts::keep(folder.path(), &service, scenario, outcome, by_seed(args))?;
+    Ok(Some((folder, kept)))
+}
+
 /// Memory for a run that ends, if it must, after so many events.
-fn limited<T: Listener + Default>(events_max: Option<u64>) -> Runner<T> {
+pub(super) fn limited<T: Listener + Default>(events_max: Option<u64>) -> Runner<T> {
     let mut runner = Runner::default();
     if let Some(most) = events_max {
         runner.limit_events(most);
@@ -118,13 +143,9 @@ fn limited<T: Listener + Default>(events_max: Option<u64>) -> Runner<T> {
 }
 
 fn run_traced(scenario: &Scenario, detail: TraceDetail, events_max: Option<u64>) -> Outcome {
-    let detail = match detail {
-        TraceDetail::Grid => Detail::Grid,
-        TraceDetail::Full => Detail::Full,
-        TraceDetail::Story => return run_told(scenario, events_max),
+    let Some(grid) = detail.grid(scenario.cluster.replicas) else {
+        return run_told(scenario, events_max);
     };
-    let out = Box::new(io::BufWriter::new(io::stdout()));
-    let grid = Grid::new(out, detail, scenario.cluster.replicas);
     let (outcome, mut grid) = limited::<Grid>(events_max).run_watched(scenario, grid);
     grid.finish();
     outcome
@@ -133,11 +154,28 @@ fn run_traced(scenario: &Scenario, detail: TraceDetail, events_max: Option<u64>)
 fn run_told(scenario: &Scenario, events_max: Option<u64>) -> Outcome {
     let runner = &mut limited::<Transcript>(events_max);
     let (outcome, transcript) = runner.run_watched(scenario, Transcript::of(scenario));
+    print_lines(&transcript);
+    outcome
+}
+
+/// Writes what is told of a run to stdout.
+pub(super) fn print_lines(transcript: &Transcript) {
     for line in transcript.lines() {
         // Whoever closed the other end has seen enough.
         writeln!(io::stdout(), "{line}").ok();
     }
-    outcome
+}
+
+impl TraceDetail {
+    /// A trace of so many replicas to stdout, with a column for each; nothing, where a story is told instead.
+    pub(super) fn grid(self, replicas: u8) -> Option<Grid> {
+        let detail = match self {
+            Self::Grid => Detail::Grid,
+            Self::Full => Detail::Full,
+            Self::Story => return None,
+        };
+        Some(Grid::new(Box::new(io::BufWriter::new(io::stdout())), detail, replicas))
+    }
 }
 
 /// The command that runs the same seed again, unless the scenario came from a file.
@@ -147,7 +185,7 @@ fn by_seed(args: &RunArgs) -> Option<String> {
 
 /// The command that runs a seed, with every flag that differs from its default.
 pub(super) fn command_of_seed(seed: u64, overrides: OverrideArgs) -> String {
-    format!("cargo run --release -p vsr-sim -- run --seed {seed}{}", overrides.flags())
+    format!("{} run --seed {seed}{}", text::COMMAND, overrides.flags())
 }
 
 /// What led to a failure: the run once more, listened to this time.
@@ -164,5 +202,7 @@ pub(super) fn aftermath(
             Runner::<Story>::default().run_watched(scenario, story).1.lines()
         }
     };
-    Aftermath { story, by_seed, scenario: kept.map(text::path) }
+    let kept = kept.map(text::argument);
+    let kept = kept.map(|path| Kept { replay: path.clone(), scenario: path });
+    Aftermath { story, by_seed, kept }
 }

@@ -6,8 +6,7 @@ use std::thread;
 use clap::Args;
 
 use super::run::aftermath;
-use super::{CliError, Format, print, print_record, say, stopwatch};
-use crate::campaign::artefacts;
+use super::{CliError, Format, NONDETERMINISM, print, print_record, resolve, say, stopwatch};
 use crate::campaign::shrink::account::{self, ShrinkRecord};
 use crate::campaign::shrink::{Budget, NotShrunk, Shrunk, shrink};
 use crate::cluster::service::AnyService;
@@ -19,9 +18,6 @@ use crate::scenario::file;
 
 /// The exit code where there is nothing to shrink.
 const NOTHING_TO_RUN: u8 = 4;
-
-/// The exit code where one scenario gave two runs.
-const NONDETERMINISM: u8 = 14;
 
 /// What to shrink, and how long.
 ///
@@ -108,31 +104,4 @@ fn told(args: &ShrinkArgs, path: &Path, shrunk: &Shrunk, wall_ns: u64) -> Result
         }
     }
     Ok(exit_code_of_run(&shrunk.outcome.verdict))
-}
-
-/// The scenario that is meant: a file, that of a failure's folder, or that of the first failure of the newest run.
-fn resolve(path: &Path) -> Result<PathBuf, CliError> {
-    if path.is_file() {
-        return Ok(path.to_owned());
-    }
-    let folder = if path == Path::new("latest") && !path.exists() {
-        let latest = Path::new(artefacts::ROOT).join("latest");
-        if latest.exists() { latest } else { PathBuf::from(artefacts::ROOT) }
-    } else {
-        path.to_owned()
-    };
-    let scenario = folder.join("scenario.json");
-    if scenario.is_file() {
-        return Ok(scenario);
-    }
-    let mut failures: Vec<PathBuf> = std::fs::read_dir(folder.join("failures"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().join("scenario.json")))
-        .filter(|scenario| scenario.is_file())
-        .collect();
-    failures.sort();
-    failures.into_iter().next().ok_or_else(|| {
-        CliError::Usage(format!("{}: no scenario, nor a folder with one", text::path(path)))
-    })
 }

@@ -7,6 +7,7 @@
 //!
 //! Operations share sectors in the ring of headers. So the budget goes by groups of slots whose headers are in one sector.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vsr_core::configuration::Configuration;
 use vsr_core::header::HEADER_SIZE;
@@ -19,7 +20,7 @@ use crate::engine::random::{Fate, Keyed};
 use crate::engine::{Disk, Mischief, NodeIndex, NodeSet, SECTOR_SIZE, Seed};
 
 /// How much of what disks hold may be spoiled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
     /// Whatever the steps say: whoever wrote them has kept the budget.

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use linearizability::{Exhausted, HistoryError};
+use serde_json::{Map, Value};
 use vsr_core::state_machine::StateMachine;
 
 use super::key_value::service::KeyValueService;
@@ -42,6 +43,16 @@ pub trait Service: fmt::Debug + Send + Sync {
 
     /// An answer in words.
     fn answer_in_words(&self, answer: &[u8]) -> String;
+
+    /// The fields of an operation and its answer in a stored history. Unless said otherwise, both in words.
+    fn as_recorded(&self, operation: &[u8], answer: Option<&[u8]>) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("operation".to_owned(), self.operation_in_words(operation).into());
+        if let Some(answer) = answer {
+            fields.insert("answer".to_owned(), self.answer_in_words(answer).into());
+        }
+        fields
+    }
 }
 
 /// The kind of service that a run has; unless said otherwise, the key-value store.

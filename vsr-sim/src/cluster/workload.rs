@@ -3,6 +3,7 @@
 //! The operation that client c asks for as its n-th is a function of the run's seed, c and n: it does not move when another
 //! client, fault or packet is taken out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::random::{Keyed, Seed};
@@ -12,7 +13,7 @@ use crate::engine::time::Span;
 pub const KEY_COUNT_MAX: u8 = 64;
 
 /// How clients behave. They are closed loops: each waits for an answer, thinks, and asks again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workload {
     /// How many operations all clients together ask for before the faults stop.
@@ -32,7 +33,7 @@ pub struct Workload {
 }
 
 /// The weights of the operations against each other; at least one is not zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
     /// Reads.

@@ -3,13 +3,16 @@
 //! A run with random losses, copies and delays can so be told without any chance in it: record what the rates did to which
 //! packet, decide just that for those packets, and set the rates to zero. The run stays the same, event for event.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::network::PacketName;
 use super::time::Span;
 
 /// What becomes of a packet, as far as it is bad luck.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PacketFate {
     /// It is lost.

@@ -34,5 +34,6 @@ pub use process::{
 };
 pub use random::{Seed, Stream};
 pub use time::{LocalTime, Span, Time, WallTime};
+pub use trace::Trace;
 pub use watch::{Hit, Moment, Pattern, Sight, WatchId};
 pub use world::{Counters, NodeState, Panicked, Setup, Stop, World};

@@ -6,6 +6,7 @@
 //! What happens to a packet is a function of the seed and of the packet's name (see [`PacketName`]). Packets on other
 //! links, of other kinds or about other things do not matter, nor do faults elsewhere.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decided::{Decided, PacketFate, Recorder};
@@ -74,7 +75,7 @@ impl Dropped {
 }
 
 /// How well links carry packets, and how fast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkRates {
     /// How many packets in a million are lost.
@@ -106,7 +107,7 @@ impl Default for LinkRates {
 }
 
 /// A change of the rates of some links while it lasts. What is `None` stays as it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateChange {
     /// Packets lost in a million.

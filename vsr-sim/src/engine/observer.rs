@@ -5,11 +5,17 @@ use super::network::{Dropped, Packet};
 use super::node::{Incarnation, NodeIndex};
 use super::process::{Input, Process};
 use super::time::Time;
+use super::trace::Trace;
 
 /// Hears all that happens in a world, in order, as it happens.
 ///
 /// An observer cannot change the run; it may end it, by [`Observer::stops`].
 pub trait Observer<P: Process> {
+    /// The event of the world of this number, counted from one, is about to happen; `trace` holds all that was before it.
+    fn event_begins(&mut self, now: Time, number: u64, trace: &Trace) {
+        let _ = (now, number, trace);
+    }
+
     /// A process handed a packet to the network. What became of it follows.
     fn packet_sent(&mut self, now: Time, packet: &Packet<P::Message>) {
         let _ = (now, packet);
@@ -92,6 +98,11 @@ impl<P: Process> Observer<P> for () {}
 
 /// Both, the first one first.
 impl<P: Process, A: Observer<P>, B: Observer<P>> Observer<P> for (A, B) {
+    fn event_begins(&mut self, now: Time, number: u64, trace: &Trace) {
+        self.0.event_begins(now, number, trace);
+        self.1.event_begins(now, number, trace);
+    }
+
     fn packet_sent(&mut self, now: Time, packet: &Packet<P::Message>) {
         self.0.packet_sent(now, packet);
         self.1.packet_sent(now, packet);

@@ -293,6 +293,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
             };
             self.now = time;
             self.counters.events += 1;
+            self.observer.event_begins(time, self.counters.events, &self.trace);
             self.happen(scheduled);
         }
     }

@@ -1,5 +1,6 @@
 //! What may go wrong, as it is written in a scenario.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::selector::Selector;
@@ -9,7 +10,7 @@ use crate::engine::{RateChange, Rot, Span, Spot};
 ///
 /// Those that last are taken back when their step ends: a crashed node restarts, a cut link carries again. Those that
 /// do not last are marked so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
     /// A process is gone at once; what it was writing is kept, lost or torn. It is skipped where too many servers would

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
@@ -9,7 +10,7 @@ use super::selector::Selector;
 use crate::engine::{Moment, Process, Span, Time};
 
 /// A list of steps. The order matters only to steps that begin after the one before them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     bound(serialize = "A: Clone + Serialize", deserialize = "A: Deserialize<'de>")
@@ -30,7 +31,7 @@ impl<A> Default for Plan<A> {
 /// Its time comes when its gate has opened and then, if it waits for something to be seen, that was seen. In a file a
 /// step is an object with the fields `at`, `after` or `settled` (the gate), `on`, `do`, `for` or `until` (how long), and
 /// `why`; one of `at`, `after`, `settled` and `on` must be there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     try_from = "WrittenStep<A>",
     into = "WrittenStep<A>",
@@ -64,7 +65,7 @@ pub enum Gate {
 
 /// What must have come to rest before a step has its time. Whoever drives the world looks whether it has; where nothing is
 /// left to happen, everything has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Settled {
     /// All that clients were asked for so far is answered, or will never be: whoever asked has crashed, or has lost its
@@ -88,7 +89,7 @@ pub enum Lasts {
 }
 
 /// Something to be seen in a world.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct On {
     /// What happens.
@@ -120,7 +121,7 @@ const fn is_once(nth: &u32) -> bool {
 }
 
 /// [`Moment`], as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentName {
     /// [`Moment::Sent`].
@@ -322,29 +323,25 @@ impl fmt::Display for PlanError {
 impl std::error::Error for PlanError {}
 
 /// A step as it is in a file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenStep<A> {
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<Time>,
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<Span>,
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     settled: Option<Settled>,
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     on: Option<On>,
     #[serde(rename = "do")]
     action: A,
-    #[serde(default = "none", rename = "for", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     lasts: Option<Span>,
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<On>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     why: String,
-}
-
-const fn none<T>() -> Option<T> {
-    None
 }
 
 impl<A> TryFrom<WrittenStep<A>> for Step<A> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::random::Fate;
@@ -11,7 +12,9 @@ use crate::engine::{NodeIndex, NodeSet, Observer, Process, Sight, World};
 ///
 /// These are known everywhere: `all`; `n3`, the node of that number; `subject`, the node to which happened what the step
 /// waited for; `peer`, the node at the other end of it. All others are up to a [`Resolver`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Selector(String);
 

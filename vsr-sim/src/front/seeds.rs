@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -170,7 +170,7 @@ impl Sweep {
         let subject = Watched { clusters, failing };
         let failures_max = u64::try_from(FAILURES_MAX).unwrap_or(u64::MAX);
         let plan = Plan { seeds: self.seeds.clone(), jobs: self.jobs, failures_max };
-        let summary = sweep(&subject, &plan, &|| 0, &|_| ());
+        let summary = sweep(&subject, &plan, &|| 0, &|_| ControlFlow::Continue(()));
         drop(subject);
         let mut seeds: Vec<Seed> = failed.iter().collect();
         if seeds.is_empty() {

@@ -16,6 +16,7 @@ use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
 use crate::engine::observer::Observer;
 use crate::engine::process::Process as _;
 use crate::engine::time::Time;
+use crate::engine::trace::Trace;
 use crate::faults::Fault;
 use crate::scenario::listener::Listener;
 
@@ -178,6 +179,13 @@ const fn is_shown(event: &Event) -> bool {
 }
 
 impl Observer<Node> for Grid {
+    /// Where everything is told, each event by itself.
+    fn event_begins(&mut self, _: Time, _: u64, _: &Trace) {
+        if self.detail == Detail::Full && !self.pending.is_empty() {
+            self.flush();
+        }
+    }
+
     fn packet_sent(&mut self, now: Time, packet: &Packet<Frame>) {
         if self.detail == Detail::Full {
             self.note_packet(now, packet, "");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::summary::Summary;
+use super::summary::{Regressions, Summary};
 use crate::faults::Fault;
 use crate::scenario::outcome::{FindingKind, Outcome, Verdict};
 
@@ -33,6 +33,27 @@ pub struct RunRecord {
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scenario: Option<String>,
+    #[serde(flatten)]
+    replay: Option<ReplayFields>,
+}
+
+/// What the record of a replay says besides that of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReplayFields {
+    /// Whether the run came out as its scenario says.
+    pub expected: bool,
+    /// Whether it is the recorded one, event for event; nothing where there is no recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<bool>,
+    /// The number of the first event that differs from the recorded one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diverged_at_event: Option<u64>,
+    /// When it happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diverged_at_ns: Option<u64>,
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diverged_at: Option<String>,
 }
 
 /// A failing seed of a sweep.
@@ -60,8 +81,81 @@ pub struct SweepRecord {
     view_changes: u64,
     seeds_of_three: u64,
     failures: Vec<FailureRecord>,
+    regressions: u64,
+    regressions_unmet: Vec<String>,
+    interrupted: bool,
     faults: BTreeMap<&'static str, u64>,
     exposure: BTreeMap<&'static str, u64>,
+}
+
+/// Something that a command notes down while it is under way.
+#[derive(Debug, Serialize)]
+pub struct EventRecord {
+    format: u32,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    property: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<u64>,
+}
+
+impl EventRecord {
+    const fn new(kind: &'static str) -> Self {
+        Self {
+            format: FORMAT,
+            kind,
+            seed: None,
+            property: None,
+            signature: None,
+            message: None,
+            done: None,
+        }
+    }
+
+    /// A command has begun, in words.
+    #[must_use]
+    pub fn begun(words: String) -> Self {
+        Self { message: Some(words), ..Self::new("begun") }
+    }
+
+    /// So many seeds are done.
+    #[must_use]
+    pub const fn progress(done: u64) -> Self {
+        let mut record = Self::new("progress");
+        record.done = Some(done);
+        record
+    }
+
+    /// A seed failed, or came to no verdict; nothing, if it passed.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        let seed = Some(outcome.seed.number());
+        match &outcome.verdict {
+            Verdict::Pass => None,
+            Verdict::Unknown(what) => {
+                Some(Self { seed, message: Some(what.clone()), ..Self::new("unknown") })
+            }
+            Verdict::Fail(finding) => Some(Self {
+                seed,
+                property: Some(finding.property),
+                signature: Some(signature(finding.signature())),
+                message: Some(finding.message.clone()),
+                ..Self::new("failure")
+            }),
+        }
+    }
+
+    /// A regression did not come out as expected, in words.
+    #[must_use]
+    pub fn regression(words: String) -> Self {
+        Self { message: Some(words), ..Self::new("regression") }
+    }
 }
 
 /// The exit code of a finding.
@@ -96,6 +190,14 @@ pub fn exit_code_of_sweep(summary: &Summary) -> u8 {
     }
 }
 
+/// The graver of two exit codes.
+#[must_use]
+pub fn graver(one: u8, other: u8) -> u8 {
+    const ORDER: [u8; 8] = [1, 14, 10, 11, 13, 12, 15, 20];
+    let rank = |code| ORDER.iter().position(|other| *other == code).unwrap_or(ORDER.len());
+    if rank(other) < rank(one) { other } else { one }
+}
+
 /// The name of a signature.
 #[must_use]
 pub fn signature(signature: u64) -> String {
@@ -128,14 +230,37 @@ impl RunRecord {
             signature: finding.map(|finding| signature(finding.signature())),
             message: reason,
             scenario,
+            replay: None,
         }
+    }
+
+    /// The same, of a replay that exits with `exit_code`.
+    #[must_use]
+    pub fn of_replay(self, fields: ReplayFields, exit_code: u8) -> Self {
+        Self { kind: "replay", exit_code, replay: Some(fields), ..self }
     }
 }
 
+/// What a sweep's record says besides its summary.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    /// How long it took.
+    pub wall_ns: u64,
+    /// The exit code.
+    pub exit_code: u8,
+    /// What became of the regressions, if there are any.
+    pub regressions: Option<&'a Regressions>,
+    /// Whether it was ended before its time.
+    pub is_interrupted: bool,
+}
+
 impl SweepRecord {
-    /// The record of a sweep that took `wall_ns`.
+    /// The record of a sweep.
     #[must_use]
-    pub fn of(summary: &Summary, wall_ns: u64) -> Self {
+    pub fn of(summary: &Summary, ending: &Ending<'_>) -> Self {
+        let unmet = |regressions: &Regressions| {
+            regressions.unmet.iter().map(|unmet| unmet.path.clone()).collect()
+        };
         let mut failures: Vec<FailureRecord> = summary
             .failures
             .values()
@@ -154,14 +279,17 @@ impl SweepRecord {
             passed: summary.passed,
             failed: summary.failed,
             unknown: summary.unknown,
-            exit_code: exit_code_of_sweep(summary),
-            wall_ns,
+            exit_code: ending.exit_code,
+            wall_ns: ending.wall_ns,
             events: summary.events,
             messages: summary.messages,
             requests: summary.requests,
             view_changes: summary.view_changes,
             seeds_of_three: summary.seeds_of_three,
             failures,
+            regressions: ending.regressions.map_or(0, |regressions| regressions.replayed),
+            regressions_unmet: ending.regressions.map(unmet).unwrap_or_default(),
+            interrupted: ending.is_interrupted,
             faults: Fault::NAMES.into_iter().zip(summary.faults).collect(),
             exposure: summary
                 .exposure

@@ -23,6 +23,39 @@ pub struct Failure {
     pub finding: Finding,
 }
 
+/// What became of the scenarios that are kept because they failed once.
+#[derive(Clone, Debug, Default)]
+pub struct Regressions {
+    /// How many were run.
+    pub replayed: u64,
+    /// Those that did not come out as their files say.
+    pub unmet: Vec<Unmet>,
+}
+
+/// A scenario that did not come out as its file says.
+#[derive(Clone, Debug, Default)]
+pub struct Unmet {
+    /// The file.
+    pub path: String,
+    /// What it says must come of it.
+    pub expected: String,
+    /// What came of it.
+    pub found: String,
+    /// The exit code of that.
+    pub exit_code: u8,
+}
+
+impl Regressions {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self.unmet.len() {
+            0 => format!("{} replayed, all as expected", self.replayed),
+            unmet => format!("{} replayed, {unmet} not as expected", self.replayed),
+        }
+    }
+}
+
 /// What a sweep, or a part of one, came to.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::json::signature;
-use super::summary::Summary;
+use super::summary::{Regressions, Summary, Unmet};
 use crate::cluster::words::{self, count, time};
 use crate::engine::time::{Span, Time};
 use crate::faults::Fault;
@@ -114,8 +114,17 @@ pub struct Aftermath {
     pub story: Vec<String>,
     /// The command that runs the seed again, complete.
     pub by_seed: Option<String>,
-    /// Where the whole scenario was written to.
-    pub scenario: Option<String>,
+    /// What of it was kept.
+    pub kept: Option<Kept>,
+}
+
+/// Where a failure was kept, as it is typed on a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What is replayed and shrunk: a folder, or a file.
+    pub replay: String,
+    /// The file with the scenario.
+    pub scenario: String,
 }
 
 /// The text of one run.
@@ -172,23 +181,68 @@ fn push_commands(text: &mut String, aftermath: &Aftermath) {
         // Writing to a string never fails.
         writeln!(text, "  by seed     {command}").ok();
     }
-    if let Some(scenario) = &aftermath.scenario {
+    let Some(Kept { replay, scenario }) = &aftermath.kept else { return };
+    for (label, command) in [
+        ("reproduce", format!("{COMMAND} replay {replay}")),
+        ("look", format!("{COMMAND} replay {replay} --trace grid")),
+        ("shrink", format!("{COMMAND} shrink {replay}")),
+        ("keep", format!("cp {scenario} scenarios/regressions/<name>.json")),
+    ] {
         // Writing to a string never fails.
-        writeln!(text, "  reproduce   cargo run --release -p vsr-sim -- run --scenario {scenario}")
-            .ok();
-        writeln!(
-            text,
-            "  look        cargo run --release -p vsr-sim -- run --scenario {scenario} --trace grid"
-        )
-        .ok();
-        writeln!(text, "  keep        cp {scenario} scenarios/regressions/<name>.json").ok();
+        writeln!(text, "  {label:<11} {command}").ok();
     }
+}
+
+/// How this program is called from the root of the repository.
+pub const COMMAND: &str = "cargo run --release -p vsr-sim --";
+
+/// A regression that did not come out as its file says.
+#[must_use]
+pub fn unmet(unmet: &Unmet) -> String {
+    let Unmet { path, expected, found, .. } = unmet;
+    let replay = argument(Path::new(path));
+    format!(
+        "FAIL  regression {path}\n\n  expected    {expected}\n  found       {found}\n\n  \
+         reproduce   {COMMAND} replay {replay}\n\n"
+    )
+}
+
+/// The moments that were met, and those that were not.
+fn push_exposure(text: &mut String, exposure: &Exposure) {
+    for (place, moments) in moment_counts(exposure).chunks(4).enumerate() {
+        let label = if place == 0 { "met" } else { "" };
+        // Writing to a string never fails.
+        writeln!(text, "  {label:<15}{}", moments.join(" · ")).ok();
+    }
+    let never = exposure.iter().filter(|(_, times)| *times == 0);
+    let never: Vec<&str> = never.map(|(moment, _)| moment.name()).collect();
+    if !never.is_empty() {
+        // Writing to a string never fails.
+        writeln!(text, "  never met      {}", never.join(" · ")).ok();
+    }
+}
+
+/// What else there is to say of a sweep.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// How long it took.
+    pub wall_ns: u64,
+    /// On how many threads.
+    pub jobs: usize,
+    /// What became of the regressions, if there are any.
+    pub regressions: Option<&'a Regressions>,
+    /// Whether it was ended before its time.
+    pub is_interrupted: bool,
 }
 
 /// The text of a sweep: the verdict and the figures; failures are told one by one elsewhere.
 #[must_use]
-pub fn sweep(summary: &Summary, wall_ns: u64, jobs: usize) -> String {
+pub fn sweep(summary: &Summary, circumstances: &Circumstances<'_>) -> String {
+    let Circumstances { wall_ns, jobs, regressions, is_interrupted } = *circumstances;
+    let unmet = regressions.is_some_and(|regressions| !regressions.unmet.is_empty());
     let verdict = match (summary.failed, summary.unknown) {
+        _ if unmet => "FAIL",
+        (0, _) if is_interrupted => "INTERRUPTED",
         (0, 0) => "PASS",
         (0, _) => "UNKNOWN",
         _ => "FAIL",
@@ -223,43 +277,64 @@ pub fn sweep(summary: &Summary, wall_ns: u64, jobs: usize) -> String {
         count(summary.unknown)
     ));
     line(format!("  faults         {}", fault_counts(&summary.faults)));
-    for (place, moments) in moment_counts(&summary.exposure).chunks(4).enumerate() {
-        let label = if place == 0 { "met" } else { "" };
-        line(format!("  {label:<15}{}", moments.join(" · ")));
+    push_exposure(&mut text, &summary.exposure);
+    let mut line = |words: String| {
+        text.push_str(&words);
+        text.push('\n');
+    };
+    if let Some(regressions) = regressions {
+        line(format!("  regressions    {}", regressions.words()));
     }
-    let never: Vec<&str> = summary
-        .exposure
-        .iter()
-        .filter(|(_, times)| *times == 0)
-        .map(|(moment, _)| moment.name())
-        .collect();
-    if !never.is_empty() {
-        line(format!("  never met      {}", never.join(" · ")));
+    if is_interrupted {
+        line(
+            "  interrupted    the seeds that were under way are finished; the rest was not begun"
+                .to_owned(),
+        );
     }
     if let Some((seed, ns)) = summary.slowest {
         line(format!("  slowest        seed {} {}", seed.number(), wall(ns)));
     }
+    push_seeds(&mut text, summary);
+    text
+}
+
+/// Seeds that did not pass, by what they have in common.
+fn push_seeds(text: &mut String, summary: &Summary) {
     for (seed, what) in &summary.unknowns {
-        line(format!("  unknown        seed {}: {what}", seed.number()));
+        // Writing to a string never fails.
+        writeln!(text, "  unknown        seed {}: {what}", seed.number()).ok();
     }
     for (group, kept) in &summary.failures {
         let seeds: Vec<String> =
             kept.iter().map(|failure| failure.seed.number().to_string()).collect();
-        line(format!(
+        // Writing to a string never fails.
+        writeln!(
+            text,
             "  failure        {} {}: {} seeds, such as {}",
             kept[0].finding.property,
             signature(*group),
             count(summary.failures_by_signature[group]),
             seeds.join(" ")
-        ));
+        )
+        .ok();
     }
-    text
 }
 
 /// A path as it is typed: relative where it can be.
 #[must_use]
 pub fn path(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// A path as a shell takes it for one word.
+#[must_use]
+pub fn argument(path: &Path) -> String {
+    let text = self::path(path);
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%,=".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -301,7 +376,7 @@ mod tests {
         let aftermath = Aftermath {
             story: vec!["    1.201000s  r0 crashes".to_owned()],
             by_seed: Some("vsr-sim --seed 42".to_owned()),
-            scenario: Some("s.json".to_owned()),
+            kept: Some(Kept { replay: "f".to_owned(), scenario: "f/s.json".to_owned() }),
         };
         let text = run(&outcome(Verdict::Fail(Box::new(finding))), 0, &aftermath);
         let expected = "\
@@ -317,9 +392,10 @@ FAIL  seed 42  agreement  after 1.847 s of virtual time, 31,204 events
      1.847000s  agreement is violated
 
   by seed     vsr-sim --seed 42
-  reproduce   cargo run --release -p vsr-sim -- run --scenario s.json
-  look        cargo run --release -p vsr-sim -- run --scenario s.json --trace grid
-  keep        cp s.json scenarios/regressions/<name>.json
+  reproduce   cargo run --release -p vsr-sim -- replay f
+  look        cargo run --release -p vsr-sim -- replay f --trace grid
+  shrink      cargo run --release -p vsr-sim -- shrink f
+  keep        cp f/s.json scenarios/regressions/<name>.json
 ";
         assert_eq!(text, expected);
     }
@@ -331,8 +407,29 @@ FAIL  seed 42  agreement  after 1.847 s of virtual time, 31,204 events
         assert!(text.starts_with("UNKNOWN  seed 42  a budget ran out: the log of r0 is full\n"));
         let mut summary = Summary::default();
         summary.add(&outcome, 1);
-        let text = sweep(&summary, 1_000, 1);
+        let mut circumstances = Circumstances { wall_ns: 1_000, jobs: 1, ..Default::default() };
+        let text = sweep(&summary, &circumstances);
         assert!(text.starts_with("UNKNOWN  1 seeds"), "{text}");
         assert!(text.contains("seed 42: the log of r0 is full"), "{text}");
+        circumstances.is_interrupted = true;
+        let text = sweep(&Summary::default(), &circumstances);
+        assert!(text.starts_with("INTERRUPTED  0 seeds"), "{text}");
+        let unmet = Regressions { replayed: 1, unmet: vec![Unmet::default()] };
+        circumstances.regressions = Some(&unmet);
+        let text = sweep(&Summary::default(), &circumstances);
+        assert!(text.starts_with("FAIL  0 seeds"), "{text}");
+    }
+
+    #[test]
+    fn a_path_in_a_command_is_one_word() {
+        for (path, word) in [
+            ("target/vsr-sim/runs/a-1", "target/vsr-sim/runs/a-1"),
+            ("my runs/a", "'my runs/a'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(argument(Path::new(path)), word);
+        }
+        // A command that loses half of its path reproduces nothing.
     }
 }

@@ -1,9 +1,12 @@
 //! What a step of a scenario does: a fault, a request of a client, or a look whether all is as it should be.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserializer, EnumAccess, Error, IntoDeserializer as _, VariantAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::expectation::Expectation;
 use crate::faults::{Fault, Selector};
@@ -23,7 +26,7 @@ pub enum Action {
 ///
 /// A client asks for it when everything that it had to ask for before is answered: its share of the workload, and the requests of
 /// earlier steps. One that is down does so when it is back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Which clients.
@@ -116,6 +119,34 @@ impl Serialize for Action {
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_enum("Action", &Self::NAMES, ActionVisitor)
+    }
+}
+
+/// What faults may be, and the others beside them.
+impl JsonSchema for Action {
+    fn schema_name() -> Cow<'static, str> {
+        "Action".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Fault::json_schema(generator);
+        let others = [
+            ("request", generator.subschema_for::<Request>()),
+            ("expect", generator.subschema_for::<Expectation>()),
+        ];
+        let variants = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+        let variants = variants.expect("a fault is one of several");
+        for (name, content) in others {
+            variants.push(json!({
+                "type": "object",
+                "properties": { name: content },
+                "required": [name],
+                "additionalProperties": false,
+            }));
+        }
+        let words = "What a step does: an object with one field, the name of what is done.";
+        schema.insert("description".to_owned(), words.into());
+        schema
     }
 }
 

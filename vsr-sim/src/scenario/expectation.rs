@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vsr_core::io::Status;
 
@@ -13,7 +14,7 @@ use crate::engine::{NodeIndex, NodeSet, NodeState, Observer};
 use crate::faults::{Occasion, Selector};
 
 /// Facts that must all hold, each of every node that is meant. Whoever names nobody is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
     /// Of which nodes. May be left out where only `commits` is told.
@@ -50,7 +51,7 @@ pub struct Expectation {
 }
 
 /// [`Status`], as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusName {
     /// [`Status::Recovering`].

@@ -1,5 +1,6 @@
 //! Bad luck of single packets, as it is written in a scenario: instead of chances, or besides them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::packet::{PACKET_KINDS, number_of_kind};
@@ -8,7 +9,7 @@ use crate::engine::{PacketFate, PacketName};
 use crate::faults::Selector;
 
 /// What becomes of one packet, whatever the rates say. Nothing, if it is never sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedFate {
     /// The node that sends it, by number: `r0`, `c1`.

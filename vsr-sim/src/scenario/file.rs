@@ -100,7 +100,12 @@ pub fn check(path: &Path, service: &dyn Service) -> Result<Scenario, Vec<FileErr
     parse_all(text, service).map_err(|errors| errors.into_iter().map(invalid).collect())
 }
 
-fn text_in(bytes: &[u8]) -> Result<&str, Invalid> {
+/// The text in the bytes of a file.
+///
+/// # Errors
+///
+/// Where they are none.
+pub fn text_in(bytes: &[u8]) -> Result<&str, Invalid> {
     std::str::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
         let message = "a byte that belongs to no UTF-8 text".to_owned();

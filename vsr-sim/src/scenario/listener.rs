@@ -45,3 +45,41 @@ pub trait Listener: Observer<Node> {
 
 /// Nobody.
 impl Listener for () {}
+
+/// Both, the first one first.
+impl<A: Listener, B: Listener> Listener for (A, B) {
+    fn run_begins(&mut self, service: &AnyService) {
+        self.0.run_begins(service);
+        self.1.run_begins(service);
+    }
+
+    fn step_begins(&mut self, now: Time, step: usize, nodes: NodeSet) {
+        self.0.step_begins(now, step, nodes);
+        self.1.step_begins(now, step, nodes);
+    }
+
+    fn step_ends(&mut self, now: Time, step: usize) {
+        self.0.step_ends(now, step);
+        self.1.step_ends(now, step);
+    }
+
+    fn fault_begins(&mut self, now: Time, fault: &Fault, nodes: NodeSet) {
+        self.0.fault_begins(now, fault, nodes);
+        self.1.fault_begins(now, fault, nodes);
+    }
+
+    fn fault_ends(&mut self, now: Time, fault: &Fault) {
+        self.0.fault_ends(now, fault);
+        self.1.fault_ends(now, fault);
+    }
+
+    fn step_told(&mut self, now: Time, words: &str) {
+        self.0.step_told(now, words);
+        self.1.step_told(now, words);
+    }
+
+    fn phase_begins(&mut self, now: Time, words: &str) {
+        self.0.phase_begins(now, words);
+        self.1.phase_begins(now, words);
+    }
+}

@@ -15,10 +15,12 @@ pub mod panics;
 mod phases;
 mod place;
 pub mod run;
+pub mod schema;
 mod steps;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use vsr_core::configuration::{Configuration, Timeouts};
@@ -46,11 +48,12 @@ pub const FORMAT: u32 = 1;
 pub const CLIENT_COUNT_MAX: u8 = 100;
 
 /// A whole scenario.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Always [`FORMAT`].
     #[serde(deserialize_with = "format_version")]
+    #[schemars(schema_with = "schema::format")]
     pub format: u32,
     /// What it shows, in one sentence; empty for one that was drawn.
     #[serde(default)]
@@ -133,7 +136,7 @@ fn format_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::
 }
 
 /// Who takes part, and how patient they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, from = "WrittenCluster")]
 pub struct Cluster {
     /// How many replicas there are.
@@ -192,15 +195,25 @@ impl Cluster {
 const SNAPSHOT_SIZE_MAX: u32 = 16 << 20;
 
 /// A [`Cluster`] as it stands in a file.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenCluster {
+    /// How many replicas there are.
+    #[schemars(range(min = 1, max = 7))]
     replicas: u8,
+    /// How many clients there are.
+    #[schemars(range(min = 1, max = 64))]
     clients: u8,
+    /// The most operations that may be prepared and not yet committed.
     pipeline: u32,
+    /// The operations that a log has room for.
     slots: u32,
+    /// After how many operations a checkpoint is taken, again and again; as seldom as `slots` allows where it is left out, but
+    /// after every 256 at least.
     checkpoint_interval: Option<u32>,
+    /// The most sessions that are kept.
     sessions: u32,
+    /// How long to wait for what.
     timeouts: TimeoutSpans,
 }
 
@@ -233,7 +246,7 @@ impl From<WrittenCluster> for Cluster {
 macro_rules! timeout_spans {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The base of every timeout, as spans that read well in a file.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct TimeoutSpans {
             $($(#[$doc])* pub $name: Span,)*
@@ -298,7 +311,7 @@ impl Default for TimeoutSpans {
 }
 
 /// How far clocks are off when the run begins; each node's own share of it follows from the seed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clocks {
     /// By how much a clock runs too fast or too slow at most, in parts per million.
@@ -310,7 +323,7 @@ pub struct Clocks {
 /// What must come of a run.
 ///
 /// Whoever replays the scenario as a regression judges by it: see [`Expect::is_met`]. A run itself only judges the states.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// The verdict.
@@ -320,6 +333,7 @@ pub struct Expect {
     pub property: Option<String>,
     /// For a run that fails: the signature of the failure, sixteen hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{16}$"))]
     pub signature: Option<String>,
     /// What must be so when the run is over: after the faults have stopped, a quorum of replicas was healed, and all is at rest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -333,7 +347,7 @@ impl Default for Expect {
 }
 
 /// A verdict that may be expected; that a budget runs out is never what is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExpectedVerdict {
     /// Nothing is violated, and everything that must happen happens.

@@ -64,10 +64,16 @@ pub(super) struct Run<'a, T: Listener> {
     pub(super) faults: FaultCounts,
     pub(super) words: Words,
     pub(super) look: Span,
+    /// When the run is left, if that is before its end.
+    pub(super) until: Option<Time>,
 }
 
 impl<'a, T: Listener> Run<'a, T> {
-    pub(super) fn new(scenario: &'a Scenario, world: &'a mut Watched<T>) -> Self {
+    pub(super) fn new(
+        scenario: &'a Scenario,
+        world: &'a mut Watched<T>,
+        until: Option<Time>,
+    ) -> Self {
         let cluster = &scenario.cluster;
         let plan = Plan { steps: scenario.steps.clone() };
         let conductor = Conductor::new::<Node, Action>(&plan, scenario.seed)
@@ -91,6 +97,7 @@ impl<'a, T: Listener> Run<'a, T> {
             faults: FaultCounts::default(),
             words: scenario.words(),
             look: cluster.timeouts.suspect_primary.percent(LOOK_PERCENT),
+            until,
         }
     }
 

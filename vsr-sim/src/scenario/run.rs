@@ -34,6 +34,8 @@ pub struct Runner<T: Observer<Node> = ()> {
     effects: Effects,
     /// After how many events a run is given up, if before [`EVENTS_MAX`].
     events_max: Option<u64>,
+    /// When a run is to be left, if that is before its end.
+    until: Option<Time>,
     /// Whether the bad luck of packets is written down.
     is_recording: bool,
 }
@@ -55,6 +57,11 @@ impl<T: Listener + Default> Runner<T> {
         self.events_max = Some(most);
     }
 
+    /// From now on leaves a run at this moment, if any: what was not found by then is unknown.
+    pub const fn stop_at(&mut self, until: Option<Time>) {
+        self.until = until;
+    }
+
     /// As [`Self::run`]; gives too which packets met bad luck, and which.
     pub fn run_recorded(
         &mut self,
@@ -72,7 +79,7 @@ impl<T: Listener + Default> Runner<T> {
         let running = Running::begin();
         listener.run_begins(&self.service);
         let mut world = self.begin(scenario, listener);
-        let mut run = Run::new(scenario, &mut world);
+        let mut run = Run::new(scenario, &mut world, self.until);
         let ended = run.phases();
         let verdict = run.judge(ended);
         let (faults, unfired) = (run.faults(), run.unfired());

@@ -31,12 +31,17 @@ pub(super) enum StepFate {
 impl<T: Listener> Run<'_, T> {
     /// Lets the world run until `limit`, and the steps of the scenario happen to it.
     pub(super) fn advance(&mut self, limit: Time) -> Result<(), Ended> {
+        let until = self.until.filter(|until| *until < limit);
         loop {
+            let limit = until.unwrap_or(limit);
             match self.conductor.run_until(self.world, limit, &mut self.words) {
                 Due::Begin(step, occasion) => self.begin_step(step, &occasion)?,
                 Due::End(step) => self.end_step(step),
                 Due::Hit(_) => unreachable!("nothing is watched for but by the conductor"),
-                Due::Stopped(Stop::Reached | Stop::Idle | Stop::Hit) => return Ok(()),
+                Due::Stopped(Stop::Reached | Stop::Idle | Stop::Hit) => {
+                    let left = |until| Err(Ended::Budget(format!("it was left at {until}")));
+                    return until.map_or(Ok(()), left);
+                }
                 Due::Stopped(Stop::Observer | Stop::Panicked(_)) => return Err(Ended::Broken),
                 Due::Stopped(Stop::Budget) => {
                     let most = self.world.setup().events_max;

@@ -2,6 +2,8 @@
 
 use linearizability::{KeyValue as Model, KeyValueCall, KeyValueInput, KeyValueOutput, Symbols};
 
+use serde_json::{Map, Value, json};
+
 use super::script::KeyValueScript;
 use super::{Answer, KeyValue, Operation, grammar};
 use crate::cluster::history::{Language, Written};
@@ -42,6 +44,49 @@ impl Service for KeyValueService {
 
     fn answer_in_words(&self, answer: &[u8]) -> String {
         words::answer(answer)
+    }
+
+    /// As `linearizability` reads it.
+    fn as_recorded(&self, operation: &[u8], answer: Option<&[u8]>) -> Map<String, Value> {
+        let mut fields = Map::new();
+        let mut field = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+        let Ok(operation) = Operation::decode(operation) else { return fields };
+        let (name, value) = match operation {
+            Operation::Get { .. } => ("get", None),
+            Operation::Put { value, .. } => ("put", Some(scalar(value))),
+            Operation::Append { suffix, .. } => ("append", Some(scalar(suffix))),
+            Operation::Delete { .. } => ("delete", None),
+            Operation::Swap { expected, new, .. } => {
+                ("cas", Some(Value::from(vec![scalar(expected), scalar(new)])))
+            }
+        };
+        field("f", name.into());
+        field("key", scalar(operation.key()));
+        if let Some(value) = value {
+            field("value", value);
+        }
+        match answer.map(Answer::decode) {
+            None | Some(Err(_)) => {}
+            Some(Ok(Answer::Done | Answer::Value(None))) => field("output", Value::Null),
+            Some(Ok(Answer::Value(Some(value)))) => field("output", scalar(value)),
+            Some(Ok(Answer::Swapped)) => field("output", true.into()),
+            Some(Ok(Answer::NotSwapped(was))) => {
+                field("output", json!({ "ok": false, "was": was.map(scalar) }));
+            }
+            Some(Ok(Answer::Refused(why))) => field("output", format!("{why:?}").into()),
+        }
+        fields
+    }
+}
+
+/// Bytes as a string; those that are no text by their digits, after a letter that no text here begins with.
+fn scalar(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => {
+            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+            std::iter::once("\u{fffd}".to_owned()).chain(digits).collect::<String>().into()
+        }
     }
 }
 

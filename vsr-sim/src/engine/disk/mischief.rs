@@ -1,5 +1,6 @@
 //! What goes wrong with disks: what spoils sectors, and writes and reads that do otherwise than they say.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::blemish::Target;
@@ -10,7 +11,7 @@ use crate::engine::process::{DiskError, Zone};
 use crate::engine::random::Fate;
 
 /// Which sector is meant, of those that may be spoiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Spot {
     /// One of the last write that is durable.
@@ -27,7 +28,7 @@ pub enum Spot {
 }
 
 /// How a sector goes bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rot {
     /// One bit is turned around.

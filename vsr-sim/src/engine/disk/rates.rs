@@ -1,12 +1,13 @@
 //! What disks are like: how quick, and how honest.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::random::MILLION;
 use crate::engine::time::Span;
 
 /// How fast disks are, what a crash does to what is under way, and how often they fail or lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskRates {
     /// How long the quickest write takes.
