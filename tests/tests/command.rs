@@ -2,43 +2,25 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command as Process;
-use std::sync::OnceLock;
+use std::path::Path;
 
-use assert_cmd::Command;
 use serde_json::Value;
-
-/// The command, built with the profile and into the folder of this test.
-fn vsr_sim() -> Command {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let path = BUILT.get_or_init(|| {
-        let me = std::env::current_exe().unwrap();
-        let profile = me.parent().and_then(Path::parent).unwrap();
-        let mut build = Process::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--locked", "--package", "vsr-sim", "--bin", "vsr-sim"]);
-        build.arg("--target-dir").arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success());
-        profile.join(format!("vsr-sim{}", std::env::consts::EXE_SUFFIX))
-    });
-    Command::new(path)
-}
+use vsr_tests::command::{self, Done};
 
 /// Runs it in a folder of its own; gives back the exit code, stdout and stderr.
 fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = vsr_sim().current_dir(folder).args(arguments).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let Done { code, printed, said } = command::run_in(folder, arguments);
+    (code, printed, said)
 }
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let result = run_in(folder.path(), arguments);
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-    assert!(left.is_empty(), "a run that does not fail leaves nothing behind: {left:?}");
+    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.collect();
+    let is_sweep = arguments.first() == Some(&"sweep") && result.0 == 0;
+    let expected: &[&str] = if is_sweep { &["target"] } else { &[] };
+    assert_eq!(left, expected, "only a sweep leaves something behind when nothing fails");
     result
 }
 
@@ -274,7 +256,10 @@ fn every_kept_scenario_passes() {
         }
         for file in fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
-            let (code, stdout, stderr) = run(&["run", "--scenario", path.to_str().unwrap()]);
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let (code, stdout, stderr) = run(&["replay", path.to_str().unwrap()]);
             assert_eq!(code, 0, "{}\n{stdout}\n{stderr}", path.display());
             count += 1;
         }
