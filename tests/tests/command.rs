@@ -122,7 +122,7 @@ fn bad_input_is_refused_with_one_clear_message() {
     for (arguments, words) in [
         (&["--seed", "1", "--replicas", "0"][..], "0 is not in 1..=7"),
         (&["--seed", "1", "--replicas", "8"], "8 is not in 1..=7"),
-        (&["--seed", "1", "--clients", "0"], "0 is not in 1..=64"),
+        (&["--seed", "1", "--clients", "0"], "0 is not in 1..=100"),
         (&["--seed", "x"], "a seed is a number"),
         (&["--seed", "-1"], "unexpected argument '-1'"),
         (&["--seed", "18446744073709551616"], "a seed is a number"),

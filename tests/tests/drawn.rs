@@ -28,6 +28,25 @@ fn a_thousand_drawn_scenarios_are_the_same_runs_once_they_were_written_and_read(
     // A failure is kept as a file: if that were another run, the failure would be gone.
 }
 
+/// Each packet of each client has a name that a file can say.
+#[test]
+fn the_bad_luck_of_a_hundred_clients_can_be_written_down() {
+    let overrides = Overrides { clients: Some(100), requests: Some(300), ..Overrides::default() };
+    let mut runner: Runner = Runner::default();
+    let mut named = 0;
+    for number in 0..4 {
+        let mut scenario = Scenario::draw(Seed::new(number), &overrides);
+        let (outcome, recorded) = runner.run_recorded(&scenario);
+        scenario.decide(recorded);
+        let of_late_ones = |word: &str| word.starts_with('c') && word.len() == 3 && word > "c63";
+        named += scenario.fates.iter().filter(|fate| of_late_ones(fate.from.word())).count();
+        let read = file::parse(&file::text_of(&scenario))
+            .unwrap_or_else(|error| panic!("seed {number}: {error}"));
+        assert_eq!(runner.run(&read).trace_hash, outcome.trace_hash, "seed {number}");
+    }
+    assert!(named > 0);
+}
+
 /// What became of the packets of one run.
 #[derive(Debug, Default)]
 struct Packets {

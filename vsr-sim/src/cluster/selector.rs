@@ -13,6 +13,9 @@ use crate::faults::{Occasion, Resolver, Selector};
 /// A world that the monitor watches.
 type Watched<T> = World<Node, (Monitor, T)>;
 
+/// The most clients that a run may have: each has a name by its number.
+pub const CLIENT_COUNT_MAX: u8 = 100;
+
 /// Before a word: those of them that are at work.
 pub const BUSY: &str = "busy-";
 
@@ -187,7 +190,7 @@ fn numbered(word: &str) -> Option<(bool, u8)> {
         _ => return None,
     };
     let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u8 = digits.parse().ok().filter(|number| is_plain && *number < 64)?;
+    let number: u8 = digits.parse().ok().filter(|number| is_plain && *number < CLIENT_COUNT_MAX)?;
     (number < 7 || !is_replica).then_some((is_replica, number))
 }
 
@@ -222,7 +225,7 @@ mod tests {
         for word in [
             "r0",
             "r6",
-            "c63",
+            "c99",
             "primary",
             "busy",
             "clients",
@@ -233,7 +236,7 @@ mod tests {
         ] {
             assert!(Words::is_word(&Selector::new(word)), "{word}");
         }
-        for word in ["r7", "c64", "r", "r-1", "r+1", "leader", "", "ré", "n128", "busy-", "busy-x"]
+        for word in ["r7", "c100", "r", "r-1", "r+1", "leader", "", "ré", "n128", "busy-", "busy-x"]
         {
             assert!(!Words::is_word(&Selector::new(word)), "{word}");
         }

@@ -65,7 +65,7 @@ impl Sweep {
         self
     }
 
-    /// How many clients ask, 1 to 64, instead of as many as the seed says.
+    /// How many clients ask, 1 to 100, instead of as many as the seed says.
     pub const fn clients(mut self, count: u8) -> Self {
         self.overrides.clients = Some(count);
         self

@@ -32,6 +32,7 @@ use self::fates::NamedFate;
 use self::outcome::{Finding, Verdict};
 
 use crate::cluster::budget::Budget;
+pub use crate::cluster::selector::CLIENT_COUNT_MAX;
 use crate::cluster::selector::Words;
 use crate::cluster::workload::Workload;
 use crate::engine::disk::DiskRates;
@@ -43,9 +44,6 @@ use crate::faults::{Fault, Step};
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
-
-/// The most clients that a run may have.
-pub const CLIENT_COUNT_MAX: u8 = 100;
 
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -202,7 +200,7 @@ struct WrittenCluster {
     #[schemars(range(min = 1, max = 7))]
     replicas: u8,
     /// How many clients there are.
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = 1, max = CLIENT_COUNT_MAX))]
     clients: u8,
     /// The most operations that may be prepared and not yet committed.
     pipeline: u32,

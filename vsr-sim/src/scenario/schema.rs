@@ -67,7 +67,7 @@ fn name_fields(fields: &mut Map<String, Value>) {
 }
 
 /// A replica or a client by number, as [`crate::cluster::selector::Words`] knows it.
-const NUMBERED: &str = "(r0*[0-6]|c0*([0-9]|[1-5][0-9]|6[0-3]))";
+const NUMBERED: &str = "(r0*[0-6]|c0*[0-9]{1,2})";
 
 /// A word that stands for nodes.
 fn selector() -> Value {
