@@ -255,7 +255,9 @@ pub enum Halt {
     /// Everybody has promised to join the view, and what may have been committed is whole nowhere: more is lost than can be brought
     /// back. To go on without it would be to forget what clients were told.
     LogLost,
-    /// No copy of the superblock can be read: the disk was wiped, or replaced, or speaks of a format that this code does not know.
+    /// The disk was written by later code, in a format that this code does not know. Nothing was changed on it.
+    LaterFormat,
+    /// No copy of the superblock can be read: the disk was wiped, or replaced.
     /// Nobody can tell what the replica has promised and acknowledged, so it must not vote.
     DiskLost,
 }

@@ -29,6 +29,11 @@ const SUPERBLOCK_FORMAT: u16 = 2;
 /// Bytes before the headers.
 const FIXED_SIZE: usize = 512;
 
+/// Where the count of headers stands, and behind it the version of the encoding: there in every version, so that each can tell
+/// a later one from a copy that is spoiled.
+const HEADER_COUNT_AT: usize = 108;
+const FORMAT_AT: usize = 112;
+
 /// Where the number of the copy stands.
 const COPY_AT: usize = 124;
 
@@ -181,11 +186,7 @@ impl Superblock {
 
     /// Appends the bytes of copy `copy` of this version, its checksum first.
     ///
-    /// Layout, little-endian, fields in bytes: checksum 16, parent 16, sequence 8, cluster 8, incarnation 8, view 8, log view 8,
-    /// op 8, commit 8, reach 8, slots 4, greatest body 4, pipeline 4, count of headers 4, format 2, replica 1, count of replicas 1, interval of
-    /// checkpoints 4, greatest checkpoint 4, copy 1; zeros up to 128. At 128 what is known of the checkpoint, or zeros if there is none: its
-    /// size 8, its checksum 16, its area 1; zeros up to 256, where configurations will stand; the header of its operation 256. At 512
-    /// the headers.
+    /// `FORMAT.md` beside this crate's sources shows where each field stands.
     pub fn encode(&self, copy: u32, bytes: &mut Vec<u8>) {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; 16]);
@@ -228,6 +229,12 @@ impl Superblock {
         bytes[start..start + 16].copy_from_slice(&checksum.get().to_le_bytes());
     }
 
+    /// Whether these are the whole bytes of a copy, any copy, in a later version of this encoding.
+    #[must_use]
+    pub fn is_of_later_format(bytes: &[u8]) -> bool {
+        whole(bytes).is_some_and(|whole| format_of(whole) > SUPERBLOCK_FORMAT)
+    }
+
     /// Reads copy `copy` back; `None` unless it is whole, and that one. Bytes after its end are not looked at.
     #[must_use]
     pub fn decode(copy: u32, bytes: &[u8]) -> Option<Self> {
@@ -235,16 +242,11 @@ impl Superblock {
         let wide = |at: usize| Some(u128::from_le_bytes(fixed.get(at..at + 16)?.try_into().ok()?));
         let long = |at: usize| Some(u64::from_le_bytes(fixed.get(at..at + 8)?.try_into().ok()?));
         let word = |at: usize| Some(u32::from_le_bytes(fixed.get(at..at + 4)?.try_into().ok()?));
-        let header_count = usize::try_from(word(108)?).ok()?;
-        let size = FIXED_SIZE.checked_add(header_count.checked_mul(HEADER_SIZE)?)?;
-        let checksum = Checksum::of(bytes.get(16..size)?);
-        if checksum.get() != wide(0)?
-            || u16::from_le_bytes([fixed[112], fixed[113]]) != SUPERBLOCK_FORMAT
-            || u32::from(fixed[COPY_AT]) != copy
-        {
+        let whole = whole(bytes)?;
+        if format_of(whole) != SUPERBLOCK_FORMAT || u32::from(fixed[COPY_AT]) != copy {
             return None;
         }
-        let headers = bytes[FIXED_SIZE..size].chunks_exact(HEADER_SIZE).map(Header::decode);
+        let headers = whole[FIXED_SIZE..].chunks_exact(HEADER_SIZE).map(Header::decode);
         let superblock = Self {
             parent: Checksum::new(wide(16)?),
             sequence: long(32)?,
@@ -299,6 +301,20 @@ impl Superblock {
         let ends_at_head = self.headers.last().is_none_or(|header| header.op == self.op);
         self.log_view <= self.view && ends_at_head && is_chain(&self.headers)
     }
+}
+
+/// The bytes of the copy that `bytes` begin with, unless its checksum is not theirs.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let count = bytes.get(HEADER_COUNT_AT..HEADER_COUNT_AT + 4)?;
+    let count = usize::try_from(u32::from_le_bytes(count.try_into().ok()?)).ok()?;
+    let size = FIXED_SIZE.checked_add(count.checked_mul(HEADER_SIZE)?)?;
+    let whole = bytes.get(..size)?;
+    let is_whole = Checksum::of(&whole[16..]).get().to_le_bytes() == whole[..16];
+    is_whole.then_some(whole)
+}
+
+fn format_of(whole: &[u8]) -> u16 {
+    u16::from_le_bytes([whole[FORMAT_AT], whole[FORMAT_AT + 1]])
 }
 
 /// What is told of a checkpoint, if of any; outside `None` where that makes no sense.

@@ -23,6 +23,8 @@ pub(super) struct Opening {
     /// Copies of the superblock that were whole.
     copies: Vec<Superblock>,
     copies_left: u32,
+    /// Whether one of them was written by code that knows more than this.
+    is_of_later_format: bool,
     /// What the log must agree with: the superblock as it was found.
     pub(super) found: Option<Superblock>,
     /// The bytes of the checkpoint, as far as they have been read.
@@ -71,8 +73,14 @@ impl<S: StateMachine> Replica<S> {
     ) {
         let opening = self.opening.as_mut().expect("only read at a start");
         opening.copies.extend(bytes.and_then(|bytes| Superblock::decode(copy, bytes)));
+        opening.is_of_later_format |= bytes.is_some_and(Superblock::is_of_later_format);
         opening.copies_left -= 1;
         if opening.copies_left > 0 {
+            return;
+        }
+        if opening.is_of_later_format {
+            // An older copy beside it may be whole, and would make us forget what the later one has promised.
+            self.halt(Halt::LaterFormat, effects);
             return;
         }
         let Some(found) = Superblock::choose(&opening.copies).cloned() else {

@@ -38,7 +38,7 @@ impl<T: Listener> Run<'_, T> {
                 Halt::DiskLost | Halt::LogLost | Halt::LogDamaged | Halt::CheckpointDamaged => {
                     !self.scenario.budget.is_within()
                 }
-                Halt::DiskFailed | Halt::WrongDisk => false,
+                Halt::DiskFailed | Halt::WrongDisk | Halt::LaterFormat => false,
             };
             if !is_excused {
                 let words = format!("r{name} halted ({halt:?}), with no reason that its disk gave");

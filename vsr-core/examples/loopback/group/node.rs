@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use vsr_core::Replica;
 use vsr_core::configuration::Configuration;
-use vsr_core::io::{DiskError, Effect, Effects, Event, Halt, Input, Token, Zone};
+use vsr_core::io::{DiskError, Effect, Effects, Event, Input, Token, Zone};
 use vsr_core::message::{Message, Request};
 use vsr_core::number::{ClientId, ReplicaIndex};
 use vsr_core::wire::Frame;
@@ -196,15 +196,9 @@ impl<'a> Node<'a> {
         self.step(Input::ClockSample(wall_clock()));
         self.step(Input::Start);
         while !self.is_killed() {
-            if let Some(
-                Halt::OutOfSpace
-                | Halt::WrongDisk
-                | Halt::LogDamaged
-                | Halt::CheckpointDamaged
-                | Halt::DiskFailed,
-            ) = self.replica.halted()
-            {
-                return Err(io::Error::other(format!("{} has halted", self.replica.me())));
+            if let Some(halt) = self.replica.halted() {
+                let me = self.replica.me();
+                return Err(io::Error::other(format!("{me} has halted: {halt:?}")));
             }
             let Some(wait) = self.wait() else {
                 self.step(Input::ClockSample(wall_clock()));
