@@ -343,7 +343,10 @@ pub fn is_chain(headers: &[Header]) -> bool {
 fn checksum_of(superblock: &Superblock) -> Checksum {
     let mut bytes = Vec::with_capacity(FIXED_SIZE + superblock.headers.len() * HEADER_SIZE);
     superblock.encode(0, &mut bytes);
-    Checksum::of(&bytes[16..])
+    // An encoded version begins with its checksum.
+    let mut checksum = [0; 16];
+    checksum.copy_from_slice(&bytes[..16]);
+    Checksum::new(u128::from_le_bytes(checksum))
 }
 
 #[cfg(test)]
