@@ -36,6 +36,13 @@ macro_rules! stories {
 }
 
 stories! {
+    checkpoint:
+        checkpoint_counts_when_it_is_durable
+        checkpoint_cut_short_leaves_the_one_before
+        checkpoint_replaces_the_state
+        restart_of_all_applies_nothing_twice
+        rotten_checkpoint_is_fetched
+        slots_wait_for_a_quorum_of_checkpoints;
     normal:
         commits_in_order_of_the_log
         deaf_primary_steps_down
@@ -77,6 +84,22 @@ stories! {
         replica_that_slept_takes_a_checkpoint_over
         what_follows_is_of_one_view
         what_is_too_far_ahead_is_fetched_later;
+    storage:
+        cut_off_stays_cut_off_when_all_lose_power
+        failed_flush_is_not_tried_again
+        full_disk_halts_and_loses_nothing
+        greater_view_is_not_the_newer_write
+        header_comes_second
+        lost_write_is_known_by_the_other_ring
+        one_rotten_superblock_is_not_missed
+        power_fails_again_and_again
+        rotten_header_is_written_again
+        rotten_is_not_torn
+        spoiled_is_not_denied
+        torn_is_not_missed
+        what_cannot_be_read_is_fetched
+        wiped_disk_has_no_vote
+        write_that_went_astray_costs_two_entries;
     view_change:
         later_view_is_joined_by_its_log_alone
         log_view_decides_not_the_last_entry

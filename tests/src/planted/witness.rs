@@ -10,6 +10,10 @@ use super::{Build, BuildError, Hunt, Patch, PatchError, SweepError, Workshop, wo
 ///
 /// Only bugs that break the rule which the story tells: many others break it on the way.
 pub const WITNESSES: &[(&str, &[&str])] = &[
+    ("checkpoint/checkpoint-counts-when-it-is-durable", &["T-15"]),
+    ("checkpoint/checkpoint-replaces-the-state", &["K-03"]),
+    ("checkpoint/restart-of-all-applies-nothing-twice", &["K-06"]),
+    ("checkpoint/slots-wait-for-a-quorum-of-checkpoints", &["K-01"]),
     ("normal/commits-in-order-of-the-log", &["N-02"]),
     ("normal/deaf-primary-steps-down", &["P-10"]),
     ("normal/full-pipeline-makes-others-wait", &["P-26"]),
@@ -42,6 +46,14 @@ pub const WITNESSES: &[(&str, &[&str])] = &[
     ("state-transfer/hearing-of-a-later-view-cuts-nothing-off", &["T-01"]),
     ("state-transfer/replica-that-slept-takes-a-checkpoint-over", &["K-03"]),
     ("state-transfer/what-follows-is-of-one-view", &["T-03"]),
+    ("storage/cut-off-stays-cut-off-when-all-lose-power", &["V-28"]),
+    ("storage/failed-flush-is-not-tried-again", &["S-15"]),
+    ("storage/greater-view-is-not-the-newer-write", &["S-14"]),
+    ("storage/header-comes-second", &["S-11"]),
+    ("storage/lost-write-is-known-by-the-other-ring", &["S-18"]),
+    ("storage/rotten-is-not-torn", &["S-07"]),
+    ("storage/spoiled-is-not-denied", &["S-09"]),
+    ("storage/torn-is-not-missed", &["S-08"]),
     ("view-change/later-view-is-joined-by-its-log-alone", &["N-08", "N-17"]),
     ("view-change/log-view-decides-not-the-last-entry", &["V-02"]),
     ("view-change/longer-log-of-an-older-view-loses", &["V-01"]),
