@@ -30,7 +30,8 @@ fn the_canaries_are_found() {
     for patch in Patch::only(&patches, &canaries).unwrap() {
         let planted = workshop.with(&patch).unwrap_or_else(|error| panic!("{}: {error}", patch.id));
         let out = folder.join("artefacts");
-        let hunt = Hunt { clean: clean.clone(), planted, out, budget_ns: u64::MAX };
+        let profile = "swarm".to_owned();
+        let hunt = Hunt { clean: clean.clone(), planted, out, profile, budget_ns: u64::MAX };
         let sweep = hunt.sweep(0..SEEDS).unwrap();
         assert!(sweep.found.is_some(), "{} {}: {sweep}", patch.id, patch.name);
         assert_eq!(sweep.failing_anyway, [0; 0], "seeds fail without {} too", patch.id);

@@ -34,6 +34,9 @@ struct Arguments {
     /// Where the first range begins.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     from: u64,
+    /// What may go wrong in the runs, as `vsr-sim sweep --profile` takes it: bugs of storage need harsh-disk.
+    #[arg(long, default_value = "swarm", value_name = "WHAT")]
+    profile: String,
     /// How many bugs are looked for at once; each sweep has one core.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     jobs: u32,
@@ -44,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "SPAN")]
     shrink: Option<String>,
     /// Do not sweep: run the stories that are to fail with each bug, with it and without.
-    #[arg(long, conflicts_with_all = ["seeds", "ranges", "from", "budget", "shrink", "patches"])]
+    #[arg(long, conflicts_with_all = ["seeds", "ranges", "from", "budget", "shrink", "patches", "profile"])]
     stories: bool,
     /// Where to write the table; to stdout if left out.
     #[arg(long, value_name = "FILE")]
@@ -179,7 +182,13 @@ fn hunt_all(arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error
 fn hunt(arguments: &Arguments, clean: &Build, planted: &Build) -> Result<Hunted, String> {
     let out = planted.command.with_file_name("artefacts");
     let budget_ns = arguments.budget.saturating_mul(1_000_000_000);
-    let hunt = Hunt { clean: clean.clone(), planted: planted.clone(), out, budget_ns };
+    let hunt = Hunt {
+        clean: clean.clone(),
+        planted: planted.clone(),
+        out,
+        profile: arguments.profile.clone(),
+        budget_ns,
+    };
     let mut hunted = Hunted { sweeps: Vec::new(), probe: None, tale: None };
     for range in 0..arguments.ranges {
         let start = arguments.from + range * arguments.seeds;

@@ -25,6 +25,8 @@ pub struct Hunt {
     pub planted: Build,
     /// Where failing runs leave their artefacts.
     pub out: PathBuf,
+    /// What may go wrong in the runs that are drawn, by the command's name for it.
+    pub profile: String,
     /// After so many nanoseconds of sweeping a range is given up.
     pub budget_ns: u64,
 }
@@ -105,7 +107,8 @@ impl Hunt {
             let range = format!("{next}..{end}");
             let arguments = ["sweep", "--seeds", &range, "--jobs", "1", "--max-failures", "1"];
             // How soon seeds find the bug is what is measured: not whether kept scenarios do.
-            let arguments = [&arguments[..], &["--no-regressions"]].concat();
+            let arguments =
+                [&arguments[..], &["--no-regressions", "--profile", &self.profile]].concat();
             let result = self.record(&self.planted, &arguments)?;
             sweep.seeds += number(&result, "seeds");
             sweep.wall_ns += number(&result, "wall_ns");
@@ -145,7 +148,8 @@ impl Hunt {
     }
 
     pub(super) fn run(&self, build: &Build, seed: u64) -> Result<Value, SweepError> {
-        self.record(build, &["run", "--seed", &seed.to_string()])
+        let seed = seed.to_string();
+        self.record(build, &["run", "--seed", &seed, "--profile", &self.profile])
     }
 
     /// Runs a command that keeps failures, and reads the last record that it prints.

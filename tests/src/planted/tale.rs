@@ -67,8 +67,9 @@ impl Hunt {
         let drawn = self.out.join(format!("seed-{}-drawn.json", found.seed));
         let (file, drawn) = (file.display().to_string(), drawn.display().to_string());
         let seed = found.seed.to_string();
-        let printed =
-            self.told(&self.planted, &["run", "--seed", &seed, "--write-scenario", &drawn])?;
+        let drawing =
+            ["run", "--seed", &seed, "--profile", &self.profile, "--write-scenario", &drawn];
+        let printed = self.told(&self.planted, &drawing)?;
         let is_reproduced = self.is_reproduced(&printed, found)?;
         let shrink = ["shrink", &drawn, "--budget", budget, "--to", &file];
         let shrunk = self.record_of(&self.planted, &shrink)?;

@@ -163,7 +163,14 @@ fn run(
 ) -> Result<Result<Option<String>, String>, WitnessError> {
     let path = workspace().join("scenarios").join(Path::new(story)).with_extension("json");
     let out = planted.command.with_file_name("artefacts");
-    let hunt = Hunt { clean: clean.clone(), planted: planted.clone(), out, budget_ns: u64::MAX };
+    let hunt = Hunt {
+        clean: clean.clone(),
+        planted: planted.clone(),
+        out,
+        // Nothing is drawn.
+        profile: String::new(),
+        budget_ns: u64::MAX,
+    };
     let path = path.display().to_string();
     let arguments = ["run", "--scenario", &path];
     if hunt.record(clean, &arguments)?["verdict"] != "pass" {
