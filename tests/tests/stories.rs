@@ -91,8 +91,8 @@ stories! {
         greater_view_is_not_the_newer_write
         header_comes_second
         lost_write_is_known_by_the_other_ring
-        one_rotten_superblock_is_not_missed
         power_fails_again_and_again
+        promise_is_on_the_copies_that_are_left
         rotten_header_is_written_again
         rotten_is_not_torn
         spoiled_is_not_denied
