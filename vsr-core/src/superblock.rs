@@ -4,7 +4,7 @@
 //! moment leaves at least two whole copies of one version. The greatest readable version is taken, unless it is a single copy that
 //! does not descend from any of the others; nothing rested on it before all four copies were durable, so the older and the newer one
 //! are both right. Each version names the one before by its checksum, and each copy its own place, so that one that has gone
-//! astray on the disk is recognised.
+//! astray on the disk is recognised. The place stands behind what the checksum covers: so all four are one encoding, summed once.
 //!
 //! Every start writes a new version (with the incarnation counted up) before the replica takes part: a version that
 //! only one copy holds is thereby either spread to all or overtaken before anything is said that rests on it.
@@ -24,7 +24,7 @@ use crate::number::{ClusterId, Incarnation, OpNumber, ReplicaIndex, ViewNumber};
 pub const COPIES: u32 = 4;
 
 /// The version of the encoding.
-const SUPERBLOCK_FORMAT: u16 = 2;
+const SUPERBLOCK_FORMAT: u16 = 3;
 
 /// Bytes before the headers.
 const FIXED_SIZE: usize = 512;
@@ -34,8 +34,8 @@ const FIXED_SIZE: usize = 512;
 const HEADER_COUNT_AT: usize = 108;
 const FORMAT_AT: usize = 112;
 
-/// Where the number of the copy stands.
-const COPY_AT: usize = 124;
+/// Bytes behind the headers: the number of the copy.
+const COPY_SIZE: usize = 8;
 
 /// Where it is told of the checkpoint.
 const CHECKPOINT_AT: usize = 128;
@@ -168,7 +168,7 @@ impl Superblock {
     #[must_use]
     pub fn copy_size(configuration: &Configuration) -> u64 {
         let headers = u64::from(configuration.pipeline_max) * HEADER_SIZE as u64;
-        (FIXED_SIZE as u64 + headers).next_multiple_of(SECTOR_SIZE)
+        (FIXED_SIZE as u64 + headers + COPY_SIZE as u64).next_multiple_of(SECTOR_SIZE)
     }
 
     /// Whether this is the disk of `replica` in a cluster of this configuration.
@@ -188,6 +188,12 @@ impl Superblock {
     ///
     /// `FORMAT.md` beside this crate's sources shows where each field stands.
     pub fn encode(&self, copy: u32, bytes: &mut Vec<u8>) {
+        self.encode_version(bytes);
+        end_copy(copy, bytes);
+    }
+
+    /// Appends what all copies of this version begin with; answers the checksum, by which the next version names this one.
+    fn encode_version(&self, bytes: &mut Vec<u8>) -> Checksum {
         let start = bytes.len();
         bytes.extend_from_slice(&[0; 16]);
         bytes.extend_from_slice(&self.parent.get().to_le_bytes());
@@ -211,8 +217,6 @@ impl Superblock {
         bytes.extend_from_slice(&[self.replica.get(), self.replica_count]);
         bytes.extend_from_slice(&self.checkpoint_interval.to_le_bytes());
         bytes.extend_from_slice(&self.snapshot_size_max.to_le_bytes());
-        let copy = u8::try_from(copy).expect("there are four copies");
-        bytes.push(copy);
         bytes.resize(start + CHECKPOINT_AT, 0);
         if let Some(checkpoint) = &self.checkpoint {
             bytes.extend_from_slice(&u64::from(checkpoint.size).to_le_bytes());
@@ -227,6 +231,16 @@ impl Superblock {
         }
         let checksum = Checksum::of(&bytes[start + 16..]);
         bytes[start..start + 16].copy_from_slice(&checksum.get().to_le_bytes());
+        checksum
+    }
+
+    /// The bytes that all copies of a version have in common, and the number of the copy, as these bytes have it: nothing is
+    /// checked. For whoever sees many copies of few versions, and would rather compare than decode.
+    #[must_use]
+    pub fn split(bytes: &[u8]) -> Option<(&[u8], u64)> {
+        let (version, rest) = bytes.split_at_checked(version_size(bytes)?)?;
+        let copy = rest.get(..COPY_SIZE)?.try_into().ok()?;
+        Some((version, u64::from_le_bytes(copy)))
     }
 
     /// Whether these are the whole bytes of a copy, any copy, in a later version of this encoding.
@@ -242,11 +256,15 @@ impl Superblock {
         let wide = |at: usize| Some(u128::from_le_bytes(fixed.get(at..at + 16)?.try_into().ok()?));
         let long = |at: usize| Some(u64::from_le_bytes(fixed.get(at..at + 8)?.try_into().ok()?));
         let word = |at: usize| Some(u32::from_le_bytes(fixed.get(at..at + 4)?.try_into().ok()?));
+        let (_, found) = Self::split(bytes)?;
         let whole = whole(bytes)?;
-        if format_of(whole) != SUPERBLOCK_FORMAT || u32::from(fixed[COPY_AT]) != copy {
+        if format_of(whole) != SUPERBLOCK_FORMAT || found != u64::from(copy) {
             return None;
         }
-        let headers = whole[FIXED_SIZE..].chunks_exact(HEADER_SIZE).map(Header::decode);
+        let mut headers = Vec::with_capacity((whole.len() - FIXED_SIZE) / HEADER_SIZE);
+        for header in whole[FIXED_SIZE..].chunks_exact(HEADER_SIZE) {
+            headers.push(Header::decode(header)?);
+        }
         let superblock = Self {
             parent: Checksum::new(wide(16)?),
             sequence: long(32)?,
@@ -265,7 +283,7 @@ impl Superblock {
             checkpoint_interval: word(116)?,
             snapshot_size_max: word(120)?,
             checkpoint: checkpoint_in(fixed)?,
-            headers: headers.collect::<Option<Vec<_>>>()?,
+            headers,
         };
         superblock.is_consistent().then_some(superblock)
     }
@@ -275,6 +293,10 @@ impl Superblock {
     /// A single copy of a version that the version before it does not know is a stranger: it counts only if there is nothing else.
     #[must_use]
     pub fn choose(copies: &[Self]) -> Option<&Self> {
+        let (first, others) = copies.split_first()?;
+        if others.iter().all(|other| other == first) {
+            return Some(first);
+        }
         let sums: Vec<Checksum> = copies.iter().map(checksum_of).collect();
         let twins = |copy: &Self| copies.iter().filter(|other| *other == copy).count();
         let is_stranger = |copy: &Self| {
@@ -303,12 +325,21 @@ impl Superblock {
     }
 }
 
-/// The bytes of the copy that `bytes` begin with, unless its checksum is not theirs.
-fn whole(bytes: &[u8]) -> Option<&[u8]> {
+/// Ends the copy `copy` of the version that `bytes` end with.
+fn end_copy(copy: u32, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&u64::from(copy).to_le_bytes());
+}
+
+/// How many bytes the version at the beginning of `bytes` says that it has.
+fn version_size(bytes: &[u8]) -> Option<usize> {
     let count = bytes.get(HEADER_COUNT_AT..HEADER_COUNT_AT + 4)?;
     let count = usize::try_from(u32::from_le_bytes(count.try_into().ok()?)).ok()?;
-    let size = FIXED_SIZE.checked_add(count.checked_mul(HEADER_SIZE)?)?;
-    let whole = bytes.get(..size)?;
+    FIXED_SIZE.checked_add(count.checked_mul(HEADER_SIZE)?)
+}
+
+/// The bytes of the version that `bytes` begin with, unless its checksum is not theirs.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let whole = bytes.get(..version_size(bytes)?)?;
     let is_whole = Checksum::of(&whole[16..]).get().to_le_bytes() == whole[..16];
     is_whole.then_some(whole)
 }
@@ -339,14 +370,10 @@ pub fn is_chain(headers: &[Header]) -> bool {
         .all(|pair| pair[1].op == pair[0].op.next() && pair[1].parent == pair[0].checksum)
 }
 
-/// Names a version, whichever copy it is read from: the checksum of its first copy.
+/// Names a version, whichever copy it is read from: the checksum that all of them begin with.
 fn checksum_of(superblock: &Superblock) -> Checksum {
-    let mut bytes = Vec::with_capacity(FIXED_SIZE + superblock.headers.len() * HEADER_SIZE);
-    superblock.encode(0, &mut bytes);
-    // An encoded version begins with its checksum.
-    let mut checksum = [0; 16];
-    checksum.copy_from_slice(&bytes[..16]);
-    Checksum::new(u128::from_le_bytes(checksum))
+    let size = FIXED_SIZE + superblock.headers.len() * HEADER_SIZE;
+    superblock.encode_version(&mut Vec::with_capacity(size))
 }
 
 #[cfg(test)]

@@ -11,9 +11,6 @@ const COUNT_AT: usize = 108;
 const FIXED_SIZE: usize = 512;
 const HEADER_SIZE: usize = 256;
 
-/// Where the number of the copy stands.
-const COPY_AT: usize = 124;
-
 fn size(bytes: &[u8]) -> usize {
     let count = bytes
         .get(COUNT_AT..COUNT_AT + 4)
@@ -21,11 +18,18 @@ fn size(bytes: &[u8]) -> usize {
     FIXED_SIZE.saturating_add((count as usize).saturating_mul(HEADER_SIZE))
 }
 
+/// The number of the copy stands behind the headers.
+fn copy(bytes: &[u8]) -> u32 {
+    let at = size(bytes);
+    let copy = bytes.get(at..at.saturating_add(8)).unwrap_or(&[0; 8]);
+    u32::try_from(u64::from_le_bytes(copy.try_into().expect("eight bytes"))).unwrap_or(0)
+}
+
 fuzz_target!(|input: &[u8]| {
     for bytes in common::raw_and_sealed(input, size) {
-        let copy = bytes.get(COPY_AT).map_or(0, |copy| u32::from(*copy));
+        let copy = copy(&bytes);
         let Some(superblock) = Superblock::decode(copy, &bytes) else { continue };
-        assert_eq!(Superblock::decode(copy + 1, &bytes), None);
+        assert_eq!(Superblock::decode(copy.wrapping_add(1), &bytes), None);
         let whole = &bytes[..size(&bytes)];
         assert!(common::is_sealed(whole));
         for header in whole[FIXED_SIZE..].chunks_exact(HEADER_SIZE) {

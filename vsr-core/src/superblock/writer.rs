@@ -1,6 +1,9 @@
 //! How versions of the superblock come to the disk: two copies, and when those are durable the other two.
 
-use super::{Superblock, checksum_of};
+use alloc::vec::Vec;
+
+use super::{Superblock, checksum_of, end_copy};
+use crate::checksum::Checksum;
 use crate::configuration::Configuration;
 use crate::io::{Effects, Zone};
 use crate::token::{Subject, Tokens};
@@ -10,16 +13,21 @@ use crate::token::{Subject, Tokens};
 pub struct SuperblockWriter {
     /// What all four copies hold.
     durable: Superblock,
+    /// The checksum of that, if it was written here.
+    durable_checksum: Option<Checksum>,
     /// What is being written, and how far that is.
     writing: Option<Writing>,
     /// What is to be written next.
     waiting: Option<Superblock>,
     copy_size: u64,
+    /// What all copies of the version being written begin with.
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Writing {
     version: Superblock,
+    checksum: Checksum,
     /// The first copy of the pair that is being written: 0 or 2.
     pair: u32,
     /// How many of the pair are not durable yet.
@@ -31,7 +39,14 @@ impl SuperblockWriter {
     #[must_use]
     pub fn new(configuration: &Configuration, durable: Superblock) -> Self {
         let copy_size = Superblock::copy_size(configuration);
-        Self { durable, writing: None, waiting: None, copy_size }
+        Self {
+            durable,
+            durable_checksum: None,
+            writing: None,
+            waiting: None,
+            copy_size,
+            bytes: Vec::new(),
+        }
     }
 
     /// What is durable.
@@ -80,11 +95,12 @@ impl SuperblockWriter {
         if writing.pair == 0 {
             writing.pair = 2;
             writing.left = 2;
-            write_pair(&writing.version, 2, self.copy_size, tokens, effects);
+            write_pair(&self.bytes, 2, self.copy_size, tokens, effects);
             return false;
         }
         let written = self.writing.take().expect("looked at above");
         self.durable = written.version;
+        self.durable_checksum = Some(written.checksum);
         if self.waiting.is_some() {
             self.begin_next(tokens, effects);
         }
@@ -95,14 +111,16 @@ impl SuperblockWriter {
         assert!(self.writing.is_none());
         let mut version = self.waiting.take().expect("something waits");
         version.sequence = self.durable.sequence + 1;
-        version.parent = checksum_of(&self.durable);
-        write_pair(&version, 0, self.copy_size, tokens, effects);
-        self.writing = Some(Writing { version, pair: 0, left: 2 });
+        version.parent = self.durable_checksum.unwrap_or_else(|| checksum_of(&self.durable));
+        self.bytes.clear();
+        let checksum = version.encode_version(&mut self.bytes);
+        write_pair(&self.bytes, 0, self.copy_size, tokens, effects);
+        self.writing = Some(Writing { version, checksum, pair: 0, left: 2 });
     }
 }
 
 fn write_pair(
-    version: &Superblock,
+    version: &[u8],
     pair: u32,
     copy_size: u64,
     tokens: &mut Tokens,
@@ -111,6 +129,9 @@ fn write_pair(
     for copy in pair..pair + 2 {
         let token = tokens.next(Subject::SuperblockCopy(copy));
         let offset = u64::from(copy) * copy_size;
-        effects.write(token, Zone::Superblock, offset, |bytes| version.encode(copy, bytes));
+        effects.write(token, Zone::Superblock, offset, |bytes| {
+            bytes.extend_from_slice(version);
+            end_copy(copy, bytes);
+        });
     }
 }

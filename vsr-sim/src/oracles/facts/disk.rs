@@ -64,6 +64,8 @@ pub(in super::super) struct Disk {
     /// All operations after the checkpoint to here are believed to be in their slots, and form a chain with it.
     prefix: u64,
     copies: Vec<Copy>,
+    /// The bytes of the last version that was read from a copy, and what it says: the next three copies will say the same.
+    version: (Vec<u8>, Promise),
     promise: Promise,
     /// The oldest of the versions that all copies held when last all were whole: no start can find an older one.
     established: Promise,
@@ -82,6 +84,7 @@ impl Disk {
         self.slots.clear();
         self.prefix = 0;
         self.copies.clear();
+        self.version.0.clear();
         self.promise = Promise::default();
         self.established = Promise::default();
         self.is_deceived = false;
@@ -314,14 +317,15 @@ impl Disk {
     ) -> Promise {
         *self.copy_mut(copy) = Copy { held: now, believed: now };
         let newest = self.newest_promise();
-        let oldest = self.copies.iter().map(|copy| copy.believed).reduce(|one, other| {
+        let all = self.copies.iter().map(|copy| copy.believed.as_ref());
+        let oldest = all.reduce(|one, other| {
             let (one, other) = (one?, other?);
             Some(if other.sequence < one.sequence { other } else { one })
         });
         if let Some(oldest) = oldest.flatten()
             && oldest.sequence > self.established.sequence
         {
-            self.established = oldest;
+            self.established = *oldest;
         }
         let is_checkpoint_new = newest.checkpoint != self.promise.checkpoint;
         let before = std::mem::replace(&mut self.promise, newest);
@@ -330,6 +334,21 @@ impl Disk {
             self.advance(root, slots);
         }
         before
+    }
+
+    /// The promise in this copy of the superblock, if it is whole, and that one.
+    pub(in super::super) fn promise_in(&mut self, copy: usize, bytes: &[u8]) -> Option<Promise> {
+        let (version, found) = Superblock::split(bytes)?;
+        if !self.version.0.is_empty() && version == self.version.0 {
+            return (found == copy as u64).then_some(self.version.1);
+        }
+        let superblock = Superblock::decode(u32::try_from(copy).ok()?, bytes)?;
+        let Superblock { sequence, view, log_view, checkpoint, .. } = superblock;
+        let promise = Promise { sequence, view, log_view, checkpoint };
+        self.version.0.clear();
+        self.version.0.extend_from_slice(version);
+        self.version.1 = promise;
+        Some(promise)
     }
 
     /// A copy of the superblock holds this now, though nobody was told so.
@@ -358,13 +377,6 @@ pub(in super::super) fn entry_in(bytes: &[u8]) -> Option<Header> {
     let size = usize::try_from(header.size).ok()?;
     let body = bytes.get(HEADER_SIZE..)?.get(..size)?;
     (header.checksum_body == Checksum::of(body)).then_some(header)
-}
-
-/// The promise in this copy of the superblock, if it is whole, and that one.
-pub(in super::super) fn promise_in(copy: usize, bytes: &[u8]) -> Option<Promise> {
-    let superblock = Superblock::decode(u32::try_from(copy).ok()?, bytes)?;
-    let Superblock { sequence, view, log_view, checkpoint, .. } = superblock;
-    Some(Promise { sequence, view, log_view, checkpoint })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod disk;
 mod log;
 
 pub(super) use clients::{Clients, Effect, sessions_checksum};
-pub(super) use disk::{Disk, Held, Promise, entry_in, promise_in};
+pub(super) use disk::{Disk, Held, Promise, entry_in};
 pub(super) use log::{Committed, How, Log, Outcome, Taken, describe};
 
 use vsr_core::checksum::Checksum;

@@ -9,7 +9,7 @@ use vsr_core::superblock::Superblock;
 
 use super::super::agreement::Claim;
 use super::super::exposure::Moment;
-use super::super::facts::{Held, How, Promise, entry_in, promise_in};
+use super::super::facts::{Held, How, Promise, entry_in};
 use super::super::{
     acked_durable, bounds, checkpoint_equal, log_reuse, table_equal, view_monotone,
 };
@@ -79,12 +79,12 @@ impl<S: StateMachine> Oracles<S> {
                 }
             }
             Zone::Superblock => {
-                let promise = promise_in(index, found.bytes);
+                let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
+                let disk = &mut self.facts.replica_mut(found.replica).disk;
+                let promise = disk.promise_in(index, found.bytes);
                 if promise.is_none() {
                     self.exposure.count(Moment::SuperblockSpoiled);
                 }
-                let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
-                let disk = &mut self.facts.replica_mut(found.replica).disk;
                 if kind == MishapKind::WriteLate {
                     let before = disk.put_promise(index, promise, root, slots);
                     self.checkpoint_named(found.replica, &before);
@@ -162,9 +162,9 @@ impl<S: StateMachine> Oracles<S> {
 
     fn superblock_holds(&mut self, found: &DiskBytes<'_>, copy: u64, place: &str) -> bool {
         let copy = usize::try_from(copy).expect("a disk has a few copies");
-        let promise = promise_in(copy, found.bytes);
         let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
         let disk = &mut self.facts.replica_mut(found.replica).disk;
+        let promise = disk.promise_in(copy, found.bytes);
         let established = disk.established();
         let before = disk.put_promise(copy, promise, root, slots);
         self.checkpoint_named(found.replica, &before);
