@@ -25,6 +25,9 @@ use crate::faults::{Fault, Gate, Lasts, MomentName, On, PlanError, Selector, Ste
 /// The longest wait that makes sense: one that is longer is a slip of the pen, and may be too long to reckon with.
 const WAIT_MAX: Span = Span::from_secs(3_600);
 
+/// The same for a whole run, which may have millions of operations before it.
+pub(super) const DURATION_MAX: Span = Span::from_secs(10_000_000);
+
 /// The most slots of a log: they are all kept in memory.
 const SLOTS_MAX: u32 = 1 << 20;
 
@@ -109,8 +112,12 @@ impl Check<'_> {
     }
 
     fn wait(&mut self, path: &Path, span: Span) {
-        if span > WAIT_MAX {
-            self.refuse(path, format!("{span} is longer than anybody waits: {WAIT_MAX} at most"));
+        self.wait_most(path, span, WAIT_MAX);
+    }
+
+    fn wait_most(&mut self, path: &Path, span: Span, most: Span) {
+        if span > most {
+            self.refuse(path, format!("{span} is longer than anybody waits: {most} at most"));
         }
     }
 
@@ -142,7 +149,7 @@ impl Check<'_> {
         for (part, field, span) in spans {
             self.wait(&path.field(part).field(field), span);
         }
-        self.wait(&path.field("duration"), self.scenario.duration);
+        self.wait_most(&path.field("duration"), self.scenario.duration, DURATION_MAX);
     }
 
     fn rates_in(&mut self, path: &Path, value: &Value) {

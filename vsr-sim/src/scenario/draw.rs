@@ -3,6 +3,7 @@
 //! Each part has a generator of its own, so that a flag which overrides one part moves nothing else.
 
 use super::action::Action;
+use super::check::DURATION_MAX;
 use super::draw_disks::{self, Size};
 use super::{Clocks, Cluster, Expect, FORMAT, Scenario, TimeoutSpans};
 use crate::cluster::budget::Budget;
@@ -94,7 +95,21 @@ impl Scenario {
             expect: Expect::default(),
         };
         draw_disks::apply(&mut scenario, overrides.profile, size);
+        let longer = workload.requests.div_ceil(size.requests);
+        stretch(&mut scenario, longer.into());
         scenario
+    }
+}
+
+/// Makes it `longer` times as long: who asks for more operations than were drawn means to have them answered. What goes wrong at a
+/// moment does so later by as much, and so is spread over all of it.
+fn stretch(scenario: &mut Scenario, longer: u64) {
+    let longer = longer.min(DURATION_MAX.as_ns() / scenario.duration.as_ns());
+    scenario.duration = scenario.duration.times(longer);
+    for step in &mut scenario.steps {
+        if let Gate::At(time) = &mut step.gate {
+            *time = Time::from_ns(time.as_ns().saturating_mul(longer));
+        }
     }
 }
 
@@ -387,10 +402,18 @@ mod tests {
             fewer.steps.iter_mut().for_each(|step| forget_missing(step, words));
             assert_eq!(other, fewer);
 
-            let mut other =
-                draw(number, &Overrides { requests: Some(1_000), ..Overrides::default() });
-            other.workload = drawn.workload;
-            assert_eq!(other, drawn);
+            // Fewer operations are done sooner; for more of them all takes as much longer.
+            for requests in [10, 1_000, 5_000_000] {
+                let overrides = Overrides { requests: Some(requests), ..Overrides::default() };
+                let mut other = draw(number, &overrides);
+                assert_eq!(file::parse(&file::text_of(&other)), Ok(other.clone()), "seed {number}");
+                let longer = requests.div_ceil(drawn.workload.unwrap().requests);
+                other.workload = drawn.workload;
+                let mut stretched = drawn.clone();
+                stretch(&mut stretched, longer.into());
+                assert_eq!(other.duration, drawn.duration.times(longer.into()).min(DURATION_MAX));
+                assert_eq!(other, stretched);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a calm run, or some seeds of the swarm, spend their instructions on, part by part, counted by callgrind: the same on a busy machine.
 //!
-//! `cargo run --release --bin parts -- calm` or `-- swarm`; needs valgrind.
+//! `cargo run --release --bin parts -- calm`, or `swarm`, or `long` (two seeds of 10,000 requests); needs valgrind.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -74,7 +74,8 @@ fn run_one(what: &str) -> Ran {
     match what {
         "calm" => run(&Shape { requests: 5_000, ..Shape::default() }.scenario()),
         "swarm" => sweep(0..40, &Overrides::default()),
-        other => panic!("{other}: there are calm and swarm"),
+        "long" => sweep(0..2, &Overrides { requests: Some(10_000), ..Overrides::default() }),
+        other => panic!("{other}: there are calm, swarm and long"),
     }
 }
 
