@@ -18,19 +18,27 @@ use crate::engine::time::LocalTime;
 pub struct ReplicaNode {
     replica: Replica<Recorded<Machine>>,
     effects: Effects,
+    /// What its wall clock showed when it last looked, in nanoseconds.
+    wall: Option<u64>,
 }
 
 impl ReplicaNode {
     pub(super) fn boot(blueprint: &Blueprint, me: ReplicaIndex, boot: &Boot) -> Self {
         let service = Recorded::new(blueprint.service.machine());
         let replica = Replica::new(blueprint.configuration, me, boot.seed.number(), service);
-        Self { replica, effects: Effects::new() }
+        Self { replica, effects: Effects::new(), wall: None }
     }
 
     /// The replica itself: what it says of itself is for people, not for oracles.
     #[must_use]
     pub const fn replica(&self) -> &Replica<Recorded<Machine>> {
         &self.replica
+    }
+
+    /// What its wall clock showed when it last looked, in nanoseconds.
+    #[must_use]
+    pub const fn wall(&self) -> Option<u64> {
+        self.wall
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -75,7 +83,9 @@ impl ReplicaNode {
 
     /// Requests are what needs the date: the primary's timestamps come from it.
     fn sample_clock(&mut self, now: Instant, context: &Context<'_, Node>) {
-        let sample = io::Input::ClockSample(context.wall().as_ns());
+        let wall = context.wall().as_ns();
+        self.wall = Some(wall);
+        let sample = io::Input::ClockSample(wall);
         self.replica.step(now, sample, &mut self.effects);
     }
 

@@ -184,6 +184,11 @@ impl Forge {
         self.say(primary, view, Command::Prepare(prepare));
     }
 
+    /// The replica ends a step, having last seen its wall clock show `wall`.
+    pub(super) fn clock(&mut self, replica: u8, wall: u64) {
+        self.oracles.clock_shown(ReplicaIndex::new(replica), Some(wall));
+    }
+
     pub(super) fn ack(&mut self, from: u8, view: u64, entry: &Entry) {
         self.ack_with(from, view, entry, 0);
     }

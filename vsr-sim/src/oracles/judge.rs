@@ -199,6 +199,7 @@ impl<S: StateMachine> Oracles<S> {
         let known = self.facts.replica_mut(replica);
         known.is_up = false;
         known.normal_view = None;
+        known.stamped = None;
         if self.facts.replicas.iter().all(|replica| !replica.is_up) {
             self.facts.full_stop_at = Some(now);
             self.exposure.count(Moment::FullStop);

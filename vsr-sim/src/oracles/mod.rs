@@ -29,6 +29,7 @@ mod promise_kept;
 mod quorum_durable;
 mod reply_match;
 mod table_equal;
+mod timestamp_monotone;
 mod view_monotone;
 mod view_quorum;
 mod view_survival;

@@ -92,6 +92,8 @@ properties! {
     NackTruthful = Safety, "I18", "nack-truthful", "A replica promised a log that lacks what it acknowledged.";
     /// A replica that has promised to join a view does nothing for older ones.
     PromiseKept = Safety, "I19", "promise-kept", "A replica went on in a view that it had promised to leave.";
+    /// Timestamps increase along the log, and follow the clocks.
+    TimestampMonotone = Safety, "I27", "timestamp-monotone", "An operation was given a timestamp from the past.";
     /// Nothing panics.
     NoPanic = Panic, "I24", "no-panic", "The code under test panicked.";
     /// No number leaves its range, and no write its place.

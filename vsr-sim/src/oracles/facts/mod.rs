@@ -15,6 +15,7 @@ use vsr_core::configuration::Configuration;
 use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
 use vsr_core::quorum::Quorums;
 
+use super::timestamp_monotone::Stamped;
 use super::violation::{Property, Violation};
 use crate::engine::time::Time;
 
@@ -86,6 +87,8 @@ pub(super) struct ReplicaFacts {
     pub(super) has_spoken: bool,
     /// The view of the last message that only a normal replica sends, in this incarnation and phase.
     pub(super) normal_view: Option<ViewNumber>,
+    /// The first entry that it has made in the step under way.
+    pub(super) stamped: Option<Stamped>,
 }
 
 impl Facts {

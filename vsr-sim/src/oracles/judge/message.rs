@@ -9,9 +9,10 @@ use vsr_core::state_machine::StateMachine;
 use super::super::agreement::Claim;
 use super::super::exposure::Moment;
 use super::super::facts::{Acknowledged, Begun, Held, How, Promised};
+use super::super::timestamp_monotone::Stamped;
 use super::super::{
     ack_truthful, bounds, log_choice, log_reuse, nack_truthful, one_log_per_view, promise_kept,
-    view_monotone, view_quorum, view_survival,
+    timestamp_monotone, view_monotone, view_quorum, view_survival,
 };
 use super::{Delivery, Oracles};
 use crate::engine::time::Time;
@@ -152,6 +153,16 @@ impl<S: StateMachine> Oracles<S> {
             let violation = view_quorum::check(&self.facts, from, view, "Prepare");
             self.found(violation);
         }
+        let is_new = self
+            .facts
+            .log
+            .place(header.op)
+            .is_none_or(|place| place.header(header.checksum).is_none());
+        if is_new {
+            let violation = timestamp_monotone::check(&self.facts, from, header);
+            self.found(violation);
+            self.facts.replica_mut(from).stamped.get_or_insert(Stamped::of(header));
+        }
         self.headers_in_log(from, view, std::slice::from_ref(header), "Prepare");
         self.facts.log.see_head(view, header.op, self.facts.now);
         self.claimed_in_log(from, view, prepare.commit, Some(&Held::of(header)), How::Prepare);
@@ -193,6 +204,14 @@ impl<S: StateMachine> Oracles<S> {
         self.facts.log.see_head(view, start.op, self.facts.now);
         let last = start.headers.last().map(Held::of);
         self.claimed_in_log(from, view, start.commit, last.as_ref(), How::StartView);
+    }
+
+    /// A replica has made a step, having last seen its wall clock show `wall`, in nanoseconds; `None` if it has not looked yet.
+    pub fn clock_shown(&mut self, replica: ReplicaIndex, wall: Option<u64>) {
+        let Some(stamped) = self.facts.replica_mut(replica).stamped.take() else { return };
+        let violation = wall
+            .and_then(|wall| timestamp_monotone::check_clock(&self.facts, replica, &stamped, wall));
+        self.found(violation);
     }
 
     /// A view has been started that nobody had spoken for yet.
