@@ -161,7 +161,7 @@ impl<S: StateMachine> Oracles<S> {
         if is_new {
             let violation = timestamp_monotone::check(&self.facts, from, header);
             self.found(violation);
-            self.facts.replica_mut(from).stamped.get_or_insert(Stamped::of(header));
+            self.facts.replica_mut(from).stamped.get_or_insert_with(|| Stamped::of(header));
         }
         self.headers_in_log(from, view, std::slice::from_ref(header), "Prepare");
         self.facts.log.see_head(view, header.op, self.facts.now);
