@@ -86,6 +86,8 @@ stories! {
         what_is_too_far_ahead_is_fetched_later;
     storage:
         cut_off_stays_cut_off_when_all_lose_power
+        disk_that_cannot_be_read_takes_no_part
+        entry_of_another_place_is_not_believed
         failed_flush_is_not_tried_again
         full_disk_halts_and_loses_nothing
         greater_view_is_not_the_newer_write
@@ -99,6 +101,7 @@ stories! {
         torn_is_not_missed
         what_cannot_be_read_is_fetched
         wiped_disk_has_no_vote
+        write_that_fails_is_not_acknowledged
         write_that_went_astray_costs_two_entries;
     view_change:
         later_view_is_joined_by_its_log_alone

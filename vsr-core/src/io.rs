@@ -250,14 +250,15 @@ pub enum Halt {
     LogDamaged,
     /// The checkpoint that the superblock names cannot be read back, and there is nobody who could send it.
     CheckpointDamaged,
-    /// A write has failed, or a flush: nobody knows what the disk holds now.
+    /// A write has failed, or a flush, or no copy of the superblock could be read: nobody knows what the disk holds now. Another
+    /// start may find out.
     DiskFailed,
     /// Everybody has promised to join the view, and what may have been committed is whole nowhere: more is lost than can be brought
     /// back. To go on without it would be to forget what clients were told.
     LogLost,
     /// The disk was written by later code, in a format that this code does not know. Nothing was changed on it.
     LaterFormat,
-    /// No copy of the superblock can be read: the disk was wiped, or replaced.
+    /// All copies of the superblock were read, and none is one: the disk was wiped, or replaced.
     /// Nobody can tell what the replica has promised and acknowledged, so it must not vote.
     DiskLost,
 }

@@ -203,6 +203,17 @@ fn a_replica_whose_disk_was_wiped_says_so_and_does_not_vote() {
 }
 
 #[test]
+fn a_replica_that_cannot_read_its_superblock_says_that_its_disk_has_failed() {
+    let mut disks = stopped(3);
+    disks[0].unreadable.extend((0..4).map(|copy| (Zone::Superblock, copy)));
+    let mut group = start(disks, &[0, 1]);
+    assert!(!group.run_until(STEPS, leads), "with its vote there would be a quorum");
+    let halted = group.replicas[0].as_ref().and_then(Replica::halted);
+    assert_eq!(halted, Some(Halt::DiskFailed));
+    // Taken for a disk that is lost it would be thrown away, with all that it holds.
+}
+
+#[test]
 fn who_is_alone_and_has_lost_something_halts_instead_of_forgetting_it() {
     for (zones, halt) in [
         (&[(Zone::Prepares, HEAD)][..], Halt::LogDamaged),

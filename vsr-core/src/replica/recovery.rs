@@ -23,6 +23,8 @@ pub(super) struct Opening {
     /// Copies of the superblock that were whole.
     copies: Vec<Superblock>,
     copies_left: u32,
+    /// Whether one of them could not be read at all.
+    is_unreadable: bool,
     /// Whether one of them was written by code that knows more than this.
     is_of_later_format: bool,
     /// What the log must agree with: the superblock as it was found.
@@ -74,6 +76,7 @@ impl<S: StateMachine> Replica<S> {
         let opening = self.opening.as_mut().expect("only read at a start");
         opening.copies.extend(bytes.and_then(|bytes| Superblock::decode(copy, bytes)));
         opening.is_of_later_format |= bytes.is_some_and(Superblock::is_of_later_format);
+        opening.is_unreadable |= bytes.is_none();
         opening.copies_left -= 1;
         if opening.copies_left > 0 {
             return;
@@ -85,7 +88,8 @@ impl<S: StateMachine> Replica<S> {
         }
         let Some(found) = Superblock::choose(&opening.copies).cloned() else {
             // Nobody knows what was promised and acknowledged here: a vote would be a lie.
-            self.halt(Halt::DiskLost, effects);
+            let is_unreadable = opening.is_unreadable;
+            self.halt(if is_unreadable { Halt::DiskFailed } else { Halt::DiskLost }, effects);
             return;
         };
         opening.copies.clear();

@@ -12,6 +12,7 @@ pub mod recorded;
 pub mod replica;
 pub mod selector;
 pub mod service;
+pub mod trouble;
 pub mod words;
 pub mod workload;
 

@@ -12,10 +12,11 @@ use vsr_core::wire::{self, Frame};
 use super::event::{ClientEvent, Event};
 use super::node::{Node, replica_at};
 use super::service::{AnyService, Chronicle, ChronicleError, Machine};
+use super::trouble::DiskTrouble;
 use super::words;
-use crate::engine::disk::{Disk, Mishap, MishapKind, Resolution, Write};
+use crate::engine::disk::{Disk, Mishap, Resolution, Write};
 use crate::engine::network::Packet;
-use crate::engine::node::{Incarnation, NodeIndex, NodeSet};
+use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
 use crate::engine::time::Time;
 use crate::oracles::{DiskBytes, Finding, FindingKind, Kind, Oracles, Violation, Witness};
@@ -57,9 +58,7 @@ pub struct Monitor {
     finding: Option<Box<Finding>>,
     /// Replicas that have halted since they were last asked for.
     halted: Vec<(NodeIndex, Halt)>,
-    /// The nodes whose disk has failed a read or a write.
-    failed_disks: NodeSet,
-    wiped_disks: NodeSet,
+    trouble: DiskTrouble,
     view_max: ViewNumber,
     view_changes: u64,
     requests: u64,
@@ -85,8 +84,7 @@ impl Monitor {
             questions: Vec::new(),
             finding: None,
             halted: Vec::new(),
-            failed_disks: NodeSet::EMPTY,
-            wiped_disks: NodeSet::EMPTY,
+            trouble: DiskTrouble::default(),
             view_max: ViewNumber::ZERO,
             view_changes: 0,
             requests: 0,
@@ -111,8 +109,7 @@ impl Monitor {
         self.questions.clear();
         self.finding = None;
         self.halted.clear();
-        self.failed_disks = NodeSet::EMPTY;
-        self.wiped_disks = NodeSet::EMPTY;
+        self.trouble = DiskTrouble::default();
         self.view_max = ViewNumber::ZERO;
         self.view_changes = 0;
         self.requests = 0;
@@ -154,16 +151,10 @@ impl Monitor {
         self.halted.pop()
     }
 
-    /// The nodes whose disk has failed a read or a write.
+    /// What disks did to the processes on them.
     #[must_use]
-    pub const fn failed_disks(&self) -> NodeSet {
-        self.failed_disks
-    }
-
-    /// The nodes that have lost their disk.
-    #[must_use]
-    pub const fn wiped_disks(&self) -> NodeSet {
-        self.wiped_disks
+    pub const fn trouble(&self) -> &DiskTrouble {
+        &self.trouble
     }
 
     /// How many requests were answered.
@@ -417,25 +408,13 @@ impl Observer<Node> for Monitor {
     }
 
     fn disk_mishap(&mut self, now: Time, mishap: &Mishap, disk: &Disk) {
-        match mishap.kind {
-            MishapKind::WriteFailed | MishapKind::ReadFailed => {
-                self.failed_disks.insert(mishap.node);
-            }
-            MishapKind::Wiped => self.wiped_disks.insert(mishap.node),
-            MishapKind::Flipped
-            | MishapKind::Garbled
-            | MishapKind::Unreadable
-            | MishapKind::WriteLost
-            | MishapKind::WriteMisdirected
-            | MishapKind::Overwritten
-            | MishapKind::WriteLate
-            | MishapKind::ReadMisdirected => {}
-        }
+        self.trouble.learn(mishap, &self.configuration);
         self.witness.disk_mishap(now, mishap, disk);
     }
 
     fn node_crashed(&mut self, now: Time, node: NodeIndex, process: &Node) {
         self.halted.retain(|(halted, _)| *halted != node);
+        self.trouble.forget(node);
         self.witness.node_crashed(now, node, process);
         if replica_at(&self.configuration, node).is_some() {
             self.changed = now;

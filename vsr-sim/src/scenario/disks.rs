@@ -1,6 +1,6 @@
 //! Disks that fail and lie, in a run: who restarts what halted, and who must go on once the faults have stopped.
 
-use vsr_core::io::{Halt, Zone};
+use vsr_core::io::{Halt, Status, Zone};
 use vsr_core::quorum::ReplicaSet;
 
 use super::listener::Listener;
@@ -18,31 +18,33 @@ const WATCHED_TIMEOUTS: u64 = 12;
 impl<T: Listener> Run<'_, T> {
     /// Does for replicas that have halted what their host would do, and judges whether they had any reason to.
     ///
-    /// Whoever halts because its disk failed is started again; whoever has lost its disk is left alone.
+    /// Whoever halts because its disk failed is started again: it may read more then. Whoever has lost its disk is left alone.
     pub(super) fn look_after_halted(&mut self) -> Result<(), Ended> {
         while let Some((node, halt)) = self.monitor_mut().take_halted() {
             let name = node.number();
-            let (failed, wiped) = (self.monitor().failed_disks(), self.monitor().wiped_disks());
+            let (trouble, disk) = (self.monitor().trouble(), self.world.disk());
+            let configuration = &self.scenario.cluster.configuration();
+            let is_lost = trouble.is_lost(node, configuration, disk);
             let is_excused = match halt {
                 Halt::OutOfSpace => {
                     let words = format!("r{name} has no room for a checkpoint of its state");
                     return Err(Ended::Budget(words));
                 }
-                Halt::DiskFailed if failed.contains(node) => {
-                    self.world.crash(node);
-                    let patience = self.scenario.cluster.timeouts.suspect_primary;
-                    self.hosted.push((self.world.now().plus(patience), node));
-                    true
-                }
-                Halt::DiskLost if wiped.contains(node) => true,
-                Halt::DiskLost | Halt::LogLost | Halt::LogDamaged | Halt::CheckpointDamaged => {
+                Halt::DiskFailed => trouble.has_failed(node, configuration, disk),
+                Halt::DiskLost => trouble.hides_superblock(node, configuration, disk),
+                Halt::LogLost | Halt::LogDamaged | Halt::CheckpointDamaged => {
                     !self.scenario.budget.is_within()
                 }
-                Halt::DiskFailed | Halt::WrongDisk | Halt::LaterFormat => false,
+                Halt::WrongDisk | Halt::LaterFormat => false,
             };
             if !is_excused {
                 let words = format!("r{name} halted ({halt:?}), with no reason that its disk gave");
                 return self.broken(FindingKind::Safety, "halt", words);
+            }
+            if matches!(halt, Halt::DiskFailed | Halt::DiskLost) && !is_lost {
+                self.world.crash(node);
+                let patience = self.scenario.cluster.timeouts.suspect_primary;
+                self.hosted.push((self.world.now().plus(patience), node));
             }
         }
         self.restart_hosted();
@@ -67,9 +69,8 @@ impl<T: Listener> Run<'_, T> {
     /// The replicas that must make progress: the first ones in `order` of a quorum at least, and of as many more as it takes for the
     /// spoiled entries among them to be brought back, or to be known not to matter.
     pub(super) fn core_of(&self, order: &[NodeIndex], size: usize) -> NodeSet {
-        let wiped = self.monitor().wiped_disks();
         let whole: Vec<NodeIndex> =
-            order.iter().copied().filter(|node| !wiped.contains(*node)).collect();
+            order.iter().copied().filter(|node| !self.has_lost_disk(*node)).collect();
         let mut core: NodeSet = whole.iter().take(size).copied().collect();
         for node in whole.iter().skip(size) {
             if self.can_go_on(core) {
@@ -78,6 +79,16 @@ impl<T: Listener> Run<'_, T> {
             core.insert(*node);
         }
         core
+    }
+
+    /// Whether the replica takes part in nothing any more, however often it starts.
+    fn has_lost_disk(&self, node: NodeIndex) -> bool {
+        let takes_part = self.replica(node).is_some_and(|replica| {
+            let replica = replica.replica();
+            replica.halted().is_none() && replica.status() != Status::Recovering
+        });
+        let configuration = self.scenario.cluster.configuration();
+        !takes_part && self.monitor().trouble().is_lost(node, &configuration, self.world.disk())
     }
 
     fn can_go_on(&self, core: NodeSet) -> bool {
