@@ -133,7 +133,7 @@ impl<S: StateMachine> Replica<S> {
         if self.has_gap() {
             self.ask_state(Some(from), effects);
             self.timers.start(Timeout::Repair, self.now);
-        } else if !self.is_suspicious() {
+        } else if !self.is_suspicious() && !self.is_incomplete() {
             self.timers.stop(Timeout::Repair);
         }
     }
