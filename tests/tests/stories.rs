@@ -60,6 +60,7 @@ stories! {
         cut_is_durable_before_it_is_written_over
         cut_off_entries_do_not_come_back
         nothing_is_executed_twice_after_a_restart
+        older_answer_does_not_end_the_log
         promise_is_durable_before_it_is_given
         promise_outlives_a_restart
         restarted_primary_leaves_its_view
