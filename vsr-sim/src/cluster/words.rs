@@ -59,7 +59,7 @@ pub fn fault(fault: &Fault, struck: NodeSet, replica_count: u8) -> String {
         | Fault::PowerLoss { .. }
         | Fault::Heal {}
         | Fault::Rates { .. }
-        | Fault::SlowDisk { .. }
+        | Fault::SlowDisk { zone: None, .. }
         | Fault::Skew { .. }
         | Fault::WallAhead { .. }
         | Fault::WallBack { .. }
@@ -70,7 +70,8 @@ pub fn fault(fault: &Fault, struck: NodeSet, replica_count: u8) -> String {
         | Fault::Misread { .. }
         | Fault::FullDisk { .. }
         | Fault::WipeDisk { .. } => format!("{} {struck}", fault.name()),
-        Fault::Rot { zone, .. }
+        Fault::SlowDisk { zone: Some(zone), .. }
+        | Fault::Rot { zone, .. }
         | Fault::LoseWrite { zone, .. }
         | Fault::MisdirectWrite { zone, .. } => {
             format!("{} in {zone}, {struck}", fault.name())

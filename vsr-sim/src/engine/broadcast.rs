@@ -392,7 +392,7 @@ mod tests {
                 world.network_mut().cut([(SENDER, one)]);
                 let change = RateChange { loss_ppm: Some(500_000), ..RateChange::default() };
                 world.network_mut().change_rates([(two, SENDER)], change);
-                world.disk_mut().set_slowness(SENDER, 5_000);
+                world.disk_mut().set_slowness(SENDER, None, 5_000);
             }
             world.run_until(Time::MAX);
             std::mem::take(&mut world.observer_mut().arrivals)

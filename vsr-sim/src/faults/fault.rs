@@ -87,6 +87,9 @@ pub enum Fault {
         node: Selector,
         /// Hundredths of the ordinary time.
         percent: u32,
+        /// The name of the only zone that is slow; all are if it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<String>,
     },
     /// A clock runs too fast, or too slow.
     Skew {
@@ -329,6 +332,12 @@ impl Fault {
         }
     }
 
+    /// Whether it spoils what a disk holds, or makes the disk say what is not so.
+    #[must_use]
+    pub const fn lies(&self) -> bool {
+        matches!(self, Self::Rot { .. } | Self::LoseWrite { .. } | Self::MisdirectWrite { .. })
+    }
+
     /// The name of the zone in it, if there is one.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
@@ -336,6 +345,7 @@ impl Fault {
             Self::Rot { zone, .. }
             | Self::LoseWrite { zone, .. }
             | Self::MisdirectWrite { zone, .. } => Some(zone),
+            Self::SlowDisk { zone, .. } => zone.as_deref(),
             Self::Crash { .. }
             | Self::Restart { .. }
             | Self::PowerLoss { .. }
@@ -346,7 +356,6 @@ impl Fault {
             | Self::Rates { .. }
             | Self::Hold { .. }
             | Self::Lose { .. }
-            | Self::SlowDisk { .. }
             | Self::Skew { .. }
             | Self::WallAhead { .. }
             | Self::WallBack { .. }

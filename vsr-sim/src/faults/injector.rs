@@ -40,7 +40,7 @@ enum Undo {
     /// These are kept down.
     Down(NodeSet),
     Network(NetworkFaultId),
-    SlowDisk(NodeSet, u32),
+    SlowDisk(NodeSet, Option<Zone>, u32),
     Skew(NodeSet, i32),
     Paused(NodeSet),
     Failing(NodeSet, Failing),
@@ -135,7 +135,7 @@ impl<P: Process, O: Observer<P>, R: Resolver<P, O>> Scene<'_, P, O, R> {
         mut act: impl FnMut(&mut World<P, O>, NodeIndex, Zone) -> bool,
     ) -> Result<Done, Skipped> {
         let nodes = self.who(node)?;
-        let zone = Zone(number_of(P::ZONES, zone).expect("plans are checked before they run"));
+        let zone = zone_named::<P>(zone);
         let struck: NodeSet = nodes.iter().filter(|node| act(self.world, *node, zone)).collect();
         if struck.is_empty() { Err(Skipped::Spared) } else { Ok((None, struck)) }
     }
@@ -271,9 +271,10 @@ impl Injector {
             Fault::Lose { from, to, kind, identity, nth } => {
                 scene.lose((from, to), kind, (*identity, *nth))?
             }
-            Fault::SlowDisk { node, percent } => {
+            Fault::SlowDisk { node, percent, zone } => {
                 let nodes = scene.who(node)?;
-                (Some(Undo::SlowDisk(nodes, *percent)), nodes)
+                let zone = zone.as_ref().map(|zone| zone_named::<P>(zone));
+                (Some(Undo::SlowDisk(nodes, zone, *percent)), nodes)
             }
             Fault::Skew { node, ppm } => {
                 let nodes = scene.who(node)?;
@@ -358,7 +359,7 @@ impl Injector {
             Undo::Network(id) => {
                 world.lift(id);
             }
-            Undo::SlowDisk(nodes, _) | Undo::Skew(nodes, _) | Undo::Failing(nodes, _) => {
+            Undo::SlowDisk(nodes, ..) | Undo::Skew(nodes, _) | Undo::Failing(nodes, _) => {
                 self.set_disks_and_clocks(world, nodes);
             }
             Undo::Paused(nodes) => {
@@ -376,10 +377,13 @@ impl Injector {
         nodes: NodeSet,
     ) {
         for node in nodes.iter() {
-            let (mut percent, mut skew_ppm, mut fails) = (ORDINARY, 0, Failing::default());
+            let (mut skew_ppm, mut fails) = (0, Failing::default());
+            world.disk_mut().set_slowness(node, None, ORDINARY.into());
             for (_, undo) in &self.on {
                 match undo {
-                    Undo::SlowDisk(nodes, slow) if nodes.contains(node) => percent = *slow,
+                    Undo::SlowDisk(nodes, zone, slow) if nodes.contains(node) => {
+                        world.disk_mut().set_slowness(node, *zone, (*slow).into());
+                    }
                     Undo::Skew(nodes, skew) if nodes.contains(node) => skew_ppm = *skew,
                     Undo::Failing(nodes, failing) if nodes.contains(node) => {
                         fails = fails.and(*failing);
@@ -392,7 +396,6 @@ impl Injector {
                     | Undo::Paused(_) => {}
                 }
             }
-            world.disk_mut().set_slowness(node, percent.into());
             world.disk_mut().set_failing(node, fails);
             if world.skew_ppm(node) != skew_ppm {
                 world.set_skew(node, skew_ppm);
@@ -416,7 +419,7 @@ impl Injector {
                     nodes
                 }
                 Undo::Down(nodes)
-                | Undo::SlowDisk(nodes, _)
+                | Undo::SlowDisk(nodes, ..)
                 | Undo::Skew(nodes, _)
                 | Undo::Failing(nodes, _) => nodes,
             };
@@ -440,6 +443,11 @@ impl Injector {
         };
         world.network_mut().change_rates(links(healed, healed), calm);
     }
+}
+
+/// The zone of this name.
+fn zone_named<P: Process>(name: &str) -> Zone {
+    Zone(number_of(P::ZONES, name).expect("plans are checked before they run"))
 }
 
 /// All links from any of one set to any of the other.

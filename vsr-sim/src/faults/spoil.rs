@@ -30,29 +30,38 @@ enum Move {
     SpoilThenPowerLoss,
     SpoilWhileWriting,
     SpoilAll,
+    SpoilApart,
     LieThenCrash,
     PowerLossRow,
+    TearAll,
+    SlowZone,
     FailingWrites,
     FailingReads,
     Wipe,
 }
 
-const MOVES: [(u32, Move); 9] = [
+const MOVES: [(u32, Move); 12] = [
     (8, Move::SpoilAcknowledged),
     (6, Move::SpoilThenPowerLoss),
     (4, Move::SpoilWhileWriting),
     (4, Move::SpoilAll),
+    (5, Move::SpoilApart),
     (6, Move::LieThenCrash),
     (4, Move::PowerLossRow),
+    (5, Move::TearAll),
+    (4, Move::SlowZone),
     (3, Move::FailingWrites),
     (3, Move::FailingReads),
     (2, Move::Wipe),
 ];
 
 /// Those moves after which a disk holds what a crash alone may leave.
-const HONEST_MOVES: [(u32, Move); 2] = [(4, Move::PowerLossRow), (3, Move::FailingWrites)];
+const HONEST_MOVES: [(u32, Move); 4] =
+    [(4, Move::PowerLossRow), (4, Move::TearAll), (3, Move::SlowZone), (3, Move::FailingWrites)];
 
 const EVEN_PPM: u32 = 500_000;
+const LIKELY_PPM: u32 = 700_000;
+const TORN_PPM: u32 = 350_000;
 const MOVES_MIN: u64 = 1;
 const MOVES_MAX: u64 = 12;
 
@@ -61,6 +70,8 @@ const MOVES_MAX: u64 = 12;
 pub fn draw_rates(seed: Seed, rates: DiskRates, timeout: Span, is_honest: bool) -> DiskRates {
     let stream = &mut seed.stream("disk lies");
     let late = stream.chance(EVEN_PPM).then(|| ppm(stream.magnitude(10_000, 900_000)));
+    // Now and then nearly all that a crash meets is torn.
+    let calmer = if stream.chance(TORN_PPM) { 8 } else { 1 };
     let crash_late = Span::from_ns(stream.magnitude(10_000, timeout.as_ns().saturating_mul(2)));
     let mut rate = |likely, most| {
         let drawn = ppm(stream.magnitude(50, most));
@@ -72,6 +83,8 @@ pub fn draw_rates(seed: Seed, rates: DiskRates, timeout: Span, is_honest: bool) 
     let lies = |ppm| if is_honest { 0 } else { ppm };
     DiskRates {
         error_ppm,
+        crash_kept_ppm: rates.crash_kept_ppm / calmer,
+        crash_lost_ppm: rates.crash_lost_ppm / calmer,
         crash_late_ppm: late.unwrap_or(0),
         crash_late,
         rot_ppm: lies(rot),
@@ -121,8 +134,11 @@ impl<'a> Artist<'a> {
             Move::SpoilThenPowerLoss => self.spoil_then_power_loss(),
             Move::SpoilWhileWriting => self.spoil_while_writing(),
             Move::SpoilAll => self.spoil_all(),
+            Move::SpoilApart => self.spoil_apart(),
             Move::LieThenCrash => self.lie_then_crash(),
             Move::PowerLossRow => self.power_loss_row(),
+            Move::TearAll => self.tear_all(),
+            Move::SlowZone => self.slow_zone(),
             Move::FailingWrites => self.failing_writes(),
             Move::FailingReads => self.failing_reads(),
             Move::Wipe => self.wipe(),
@@ -169,6 +185,27 @@ impl<'a> Artist<'a> {
         self.lasting(step, "the lights go out");
     }
 
+    /// One is out of reach while others acknowledge something, of which a copy goes bad; then somebody stays away for long, and
+    /// the others must tell without it what was acknowledged.
+    fn spoil_apart(&mut self) {
+        let on = self.acknowledgement();
+        let apart = Step::on(on, Fault::Isolate { node: self.server() });
+        let back = Lasts::Until(On::first(MomentName::Booted, ""));
+        self.push(Step { lasts: back, ..apart }, "one does not hear what the others acknowledge");
+        let zone = self.zone().0.to_owned();
+        let all = Selector::new(self.shape.all_servers);
+        let mut rot = Step::after(Span::ZERO, self.rot(all, zone, Spot::LastWritten));
+        rot.on = Some(self.soon(Self::acknowledgement));
+        self.push(rot, "what they have just acknowledged goes bad where it may");
+        let timeout = self.shape.timeout.as_ns();
+        let long = self.stream.magnitude(timeout.saturating_mul(4), timeout.saturating_mul(40));
+        let away = Step::after(Span::ZERO, Fault::PowerLoss { nodes: self.server() });
+        let lasts = Lasts::For(Span::from_ns(long));
+        self.push(Step { lasts, ..away }, "one stays away for long");
+        let step = Step::after(Span::ZERO, self.power_loss());
+        self.lasting(step, "and the others start again without it");
+    }
+
     /// A write is said to be durable, and is not; some time later its server, or everybody, starts again.
     fn lie_then_crash(&mut self) {
         let (zone, on) = self.writing();
@@ -194,11 +231,50 @@ impl<'a> Artist<'a> {
         let step = Step::on(on, self.power_loss());
         self.lasting(step, "the lights go out");
         for _ in 0..self.stream.within(1, 4) {
-            let (_, mut on) = self.writing();
-            on.nth = ppm(self.stream.magnitude(1, 12));
+            let on = self.soon(|artist| artist.writing().1);
             let mut again = Step::after(Span::ZERO, self.power_loss());
             again.on = Some(on);
             self.lasting(again, "and again, as soon as somebody writes");
+        }
+    }
+
+    /// All disks are slow when the lights go out, so that many are met in the middle of the same write.
+    fn tear_all(&mut self) {
+        let on = self.acknowledgement();
+        let slow = Fault::SlowDisk {
+            node: Selector::new(self.shape.all_servers),
+            percent: ppm(self.stream.magnitude(200, 5_000)),
+            zone: None,
+        };
+        self.lasting(Step::on(on, slow), "all disks are slow");
+        let mut step = Step::after(Span::ZERO, self.power_loss());
+        step.on = Some(self.soon(|artist| {
+            let most = artist.shape.zones.iter().max_by_key(|(weight, _)| weight);
+            match most {
+                Some((_, (zone, _))) if artist.stream.chance(LIKELY_PPM) => {
+                    On::first(MomentName::WriteStarted, zone)
+                }
+                Some(_) | None => artist.writing().1,
+            }
+        }));
+        self.lasting(step, "the lights go out while many write");
+    }
+
+    /// The same part of several disks is slow, one after the other as they come to write there: the others get ahead of them.
+    fn slow_zone(&mut self) {
+        let zones = self.shape.zones.iter().map(|(_, zone)| *zone);
+        let rarest = zones.min_by_key(|(_, times)| *times).filter(|_| self.stream.chance(EVEN_PPM));
+        let (zone, times) = rarest.unwrap_or_else(|| self.zone());
+        let mut on = On::first(MomentName::WriteStarted, zone);
+        on.nth = self.nth(times);
+        for _ in 0..self.stream.within(1, 4) {
+            let slow = Fault::SlowDisk {
+                node: Selector::subject(),
+                percent: ppm(self.stream.magnitude(5_000, 300_000)),
+                zone: Some(zone.to_owned()),
+            };
+            self.lasting(Step::on(on.clone(), slow), "a part of a disk is slow");
+            on.nth += 1;
         }
     }
 
@@ -258,6 +334,13 @@ impl<'a> Artist<'a> {
             self.shape.acknowledgements.iter().map(|cue| (cue.weight, *cue)).collect();
         let cue = *self.stream.pick_weighted(&cues);
         On { nth: self.nth(cue.times), ..On::first(cue.moment, cue.kind) }
+    }
+
+    /// The same as `draw` says, one of the next times.
+    fn soon(&mut self, draw: impl FnOnce(&mut Self) -> On) -> On {
+        let mut on = draw(self);
+        on.nth = ppm(self.stream.magnitude(1, 12));
+        on
     }
 
     /// A zone, and the moment at which it is being written.
@@ -324,7 +407,7 @@ mod tests {
             plan.check::<BroadcastNode>(|word| word.is_built_in(5)).unwrap();
             drawn.extend(plan.steps.iter().map(|step| step.action.name()));
             let honest = draw_disk_plan(Seed::new(number), &SHAPE, true);
-            let spoils = |step: &Step| step.action.zone().is_some();
+            let spoils = |step: &Step| step.action.lies();
             assert!(!honest.steps.is_empty() && !honest.steps.iter().any(spoils));
             let rates = draw_rates(Seed::new(number), DiskRates::default(), SHAPE.timeout, true);
             assert_eq!((rates.rot_ppm, rates.lost_ppm, rates.misdirected_ppm), (0, 0, 0));

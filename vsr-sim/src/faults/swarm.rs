@@ -231,7 +231,7 @@ impl Artist<'_> {
             Move::Storm => self.storm(),
             Move::SlowDisk => {
                 let (node, percent) = (self.server(), ppm(self.stream.magnitude(200, 20_000)));
-                self.step(Fault::SlowDisk { node, percent }, "a disk is slow");
+                self.step(Fault::SlowDisk { node, percent, zone: None }, "a disk is slow");
             }
             Move::Skew => self.skew(),
             Move::WallJump => self.wall_jump(),

@@ -6,6 +6,7 @@ use super::*;
 use crate::engine::broadcast::{Broadcast, BroadcastNode};
 use crate::engine::{
     Dropped, Moment, NodeIndex, NodeSet, NodeState, Pattern, Seed, Setup, Span, Stop, Time, World,
+    Zone,
 };
 
 type Broadcasting = World<BroadcastNode>;
@@ -170,8 +171,8 @@ fn of_overlapping_faults_the_last_holds_and_the_other_stays() {
     let mut at = |time| {
         director.run_until(&mut world, ms(time), &mut ());
         (
-            world.disk().slowness(SENDER),
-            world.disk().slowness(NodeIndex::new(1)),
+            world.disk().slowness(SENDER, Zone(0)),
+            world.disk().slowness(NodeIndex::new(1), Zone(0)),
             world.skew_ppm(SENDER),
         )
     };

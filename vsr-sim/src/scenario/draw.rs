@@ -353,7 +353,7 @@ fn draw_workload(stream: &mut Stream) -> Workload {
     };
     let think_max = Span::from_us(stream.magnitude(10, 300_000));
     Workload {
-        requests: word(stream.within(72, 120)),
+        requests: word(stream.within(76, 124)),
         keys: small(stream.within(1, 8)),
         hot_ppm: word(stream.within(0, 700_000)),
         mix,

@@ -45,7 +45,7 @@ fn slow(scenario: &Scenario, percent: u32) -> Vec<Scenario> {
     let with = |node| {
         let node = words.name(node);
         let mut scenario = scenario.clone();
-        let fault = Action::Fault(Fault::SlowDisk { node, percent });
+        let fault = Action::Fault(Fault::SlowDisk { node, percent, zone: None });
         let mut step = Step::at(Time::ZERO, fault);
         step.lasts = Lasts::For(scenario.duration);
         "one disk is slow".clone_into(&mut step.why);

@@ -60,6 +60,7 @@ pub struct Disk {
     is_limited: bool,
     wipeable: NodeSet,
     /// Hundredths of the ordinary latency, by node.
+    /// By node and zone, as [`Self::place`] counts.
     slowness: Vec<u64>,
     failing: Vec<Failing>,
     /// The nodes whose disks neither fail nor lie by themselves.
@@ -160,7 +161,7 @@ impl Disk {
         self.permits.resize_with(place_count, Permits::default);
         self.is_limited = false;
         self.slowness.clear();
-        self.slowness.resize(node_count, 100);
+        self.slowness.resize(place_count, 100);
         self.failing.clear();
         self.failing.resize(node_count, Failing::default());
         self.honest = NodeSet::EMPTY;
@@ -215,15 +216,20 @@ impl Disk {
         self.under_way[node.index()].iter().map(|slot| self.writes.get(*slot))
     }
 
-    /// From now on the disk of `node` takes `percent` hundredths of its ordinary time.
-    pub fn set_slowness(&mut self, node: NodeIndex, percent: u64) {
-        self.slowness[node.index()] = percent;
+    /// From now on the disk of `node` takes `percent` hundredths of its ordinary time in this zone, or in all.
+    pub fn set_slowness(&mut self, node: NodeIndex, zone: Option<Zone>, percent: u64) {
+        let first = node.index() * self.zone_count;
+        let places = match zone {
+            Some(zone) => self.place(node, zone)..self.place(node, zone) + 1,
+            None => first..first + self.zone_count,
+        };
+        self.slowness[places].fill(percent);
     }
 
-    /// Hundredths of its ordinary time that the disk of `node` takes.
+    /// Hundredths of its ordinary time that the disk of `node` takes in this zone.
     #[must_use]
-    pub fn slowness(&self, node: NodeIndex) -> u64 {
-        self.slowness[node.index()]
+    pub fn slowness(&self, node: NodeIndex, zone: Zone) -> u64 {
+        self.slowness[self.place(node, zone)]
     }
 
     /// Takes the oldest thing that went wrong and was not told yet.
@@ -281,14 +287,14 @@ impl Disk {
         (Fate::of(name, nth), nth)
     }
 
-    fn delay(&self, node: NodeIndex, latency: Span, sectors: u64, fate: Fate) -> Span {
+    fn delay(&self, place: usize, latency: Span, sectors: u64, fate: Fate) -> Span {
         let rates = &self.rates;
         let jitter = Span::from_ns(fate.up_to(lane::DELAY, rates.jitter.as_ns()));
         let mut delay = latency.plus(rates.sector_latency.times(sectors)).plus(jitter);
         if rates.tail_ppm > 0 && fate.chance(lane::TAIL, rates.tail_ppm) {
             delay = delay.plus(Span::from_ns(fate.up_to(lane::TAIL_LENGTH, rates.tail.as_ns())));
         }
-        match self.slowness[node.index()] {
+        match self.slowness[place] {
             100 => delay,
             percent => delay.percent(percent),
         }
@@ -299,7 +305,8 @@ impl Disk {
         let (fate, nth) = self.fate(Way::Write, write.node, write.zone, write.offset);
         (write.fate, write.nth) = (fate, nth);
         let sectors = sectors(write.offset, write.bytes.len()).count() as u64;
-        let delay = self.delay(write.node, self.rates.write_latency, sectors, fate);
+        let place = self.place(write.node, write.zone);
+        let delay = self.delay(place, self.rates.write_latency, sectors, fate);
         let node = write.node.index();
         let slot = self.writes.insert(write);
         self.under_way[node].push(slot);
@@ -350,7 +357,8 @@ impl Disk {
         let (fate, _) = self.fate(Way::Read, read.node, read.zone, read.offset);
         read.fate = fate;
         let sectors = sectors(read.offset, read.size as usize).count() as u64;
-        let delay = self.delay(read.node, self.rates.read_latency, sectors, fate);
+        let place = self.place(read.node, read.zone);
+        let delay = self.delay(place, self.rates.read_latency, sectors, fate);
         (self.reads.insert(read), delay)
     }
 

@@ -90,8 +90,19 @@ fn the_fate_of_a_write_is_that_of_its_place() {
 fn a_slow_disk_is_slow() {
     let mut disk = disk(4, DiskRates::default());
     let quick = disk.start_write(write(0, vec![9; 8]));
-    disk.set_slowness(NODE, 10_000);
+    disk.set_slowness(NODE, None, 10_000);
     assert!(disk.start_write(write(8, vec![9; 8])).1 > quick.1.times(20));
+}
+
+#[test]
+fn a_disk_may_be_slow_in_one_part_alone() {
+    let mut disk = disk(4, DiskRates::default());
+    let quick = disk.start_write(write(0, vec![9; 8]));
+    disk.set_slowness(NODE, Some(Zone(0)), 10_000);
+    assert_eq!((disk.slowness(NODE, Zone(0)), disk.slowness(NODE, ZONE)), (10_000, 100));
+    assert!(disk.start_write(write(8, vec![9; 8])).1 < quick.1.times(20));
+    disk.set_slowness(NODE, Some(ZONE), 10_000);
+    assert!(disk.start_write(write(16, vec![9; 8])).1 > quick.1.times(20));
 }
 
 fn read(disk: &mut Disk, offset: u64, size: u32) -> Result<Vec<u8>, DiskError> {
