@@ -243,7 +243,8 @@ impl<S: StateMachine> Oracles<S> {
                 }
                 match disk(member).whole_and_owed(op, slots) {
                     (Some(held), None)
-                        if committed.is_none_or(|one| one.checksum == held.checksum) =>
+                        if disk(member).promise().reaches(op)
+                            && committed.is_none_or(|one| one.checksum == held.checksum) =>
                     {
                         whole += 1;
                     }

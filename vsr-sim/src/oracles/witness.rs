@@ -134,6 +134,12 @@ impl Observer<Node> for Witness {
             disk.read(write.node, write.zone, record.start, &mut self.record);
         }
         let found = DiskBytes { replica, zone, offset: record.start, bytes: &self.record };
+        let is_torn = matches!(resolution, Resolution::Torn { .. });
+        if is_torn && zone == Zone::Prepares && self.oracles.is_owed(replica, &write.bytes) {
+            // A spoiled entry was written again, and what is there now is as good as spoiled: the other ring still names it.
+            self.oracles.record_shows(now, &found, MishapKind::Garbled);
+            return;
+        }
         self.oracles.write_resolved(now, &found, resolution);
     }
 

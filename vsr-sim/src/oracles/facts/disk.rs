@@ -27,10 +27,17 @@ pub(in super::super) struct Promise {
     pub(in super::super) sequence: u64,
     pub(in super::super) view: ViewNumber,
     pub(in super::super) log_view: ViewNumber,
+    /// How far the log went when it was promised.
+    pub(in super::super) op: OpNumber,
     pub(in super::super) checkpoint: Option<CheckpointRecord>,
 }
 
 impl Promise {
+    /// Whether a start would take what is on disk at `op` into the log: in a view change that ends where the promise says.
+    pub(in super::super) fn reaches(&self, op: OpNumber) -> bool {
+        self.view == self.log_view || op <= self.op
+    }
+
     /// The operation of the checkpoint; 0 if there is none.
     pub(in super::super) fn checkpoint_op(&self) -> OpNumber {
         self.checkpoint.map_or(OpNumber::ZERO, |checkpoint| checkpoint.header.op)
@@ -343,8 +350,8 @@ impl Disk {
             return (found == copy as u64).then_some(self.version.1);
         }
         let superblock = Superblock::decode(u32::try_from(copy).ok()?, bytes)?;
-        let Superblock { sequence, view, log_view, checkpoint, .. } = superblock;
-        let promise = Promise { sequence, view, log_view, checkpoint };
+        let Superblock { sequence, view, log_view, op, checkpoint, .. } = superblock;
+        let promise = Promise { sequence, view, log_view, op, checkpoint };
         self.version.0.clear();
         self.version.0.extend_from_slice(version);
         self.version.1 = promise;

@@ -96,6 +96,16 @@ impl<S: StateMachine> Oracles<S> {
         }
     }
 
+    /// Whether the disk should hold the entry of these bytes, and holds something else.
+    #[must_use]
+    pub fn is_owed(&self, replica: ReplicaIndex, bytes: &[u8]) -> bool {
+        let slots = self.facts.configuration.slots;
+        entry_in(bytes).is_some_and(|header| {
+            let disk = &self.facts.replica(replica).disk;
+            disk.whole_and_owed(header.op, slots).1 == Some(Held::of(&header))
+        })
+    }
+
     fn slot_shows(&mut self, found: &DiskBytes<'_>, slot: usize, kind: MishapKind) {
         let slot_count = u64::from(self.facts.configuration.slots);
         // An entry that was meant for another slot is nothing here.
