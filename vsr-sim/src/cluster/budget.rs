@@ -1,9 +1,11 @@
 //! The fault budget: which part of which disk may be spoiled, decided before a run begins.
 //!
 //! Of each operation some copies may be damaged, and at least one must stay whole: the copies of a committed operation are a
-//! replication quorum, and of every operation fewer disks than that may be spoiled. Nor may a disk deny what it has acknowledged: of
-//! the two rings of a log only one may be spoiled at any operation, so that the other one can tell. Of the copies of a superblock one
-//! may be; of all replicas' checkpoints those of as many as of an operation's copies. A cluster whose disks keep within that budget loses nothing, and comes back once its disks are left alone.
+//! replication quorum, and of every operation fewer disks than that may be spoiled. A copy is damaged too where the checkpoint is that
+//! it went into: so whose checkpoints may be spoiled, of theirs any operation may be, and of the others so many fewer. Nor may a disk
+//! deny what it has acknowledged: of the two rings of a log only one may be spoiled at any operation, so that the other one can tell.
+//! Of the copies of a superblock one may be. A cluster whose disks keep within that budget loses nothing, and comes back once its
+//! disks are left alone.
 //!
 //! Operations share sectors in the ring of headers. So the budget goes by groups of slots whose headers are in one sector.
 
@@ -88,9 +90,10 @@ impl Scribe<'_> {
         for node in wiped.iter() {
             self.disk.permit_wiping(node);
         }
+        let rotten = self.checkpoints(budget, wiped);
         for group in 0..u64::from(self.configuration.slots).div_ceil(SLOTS_PER_HEADER_SECTOR) {
             let which = if budget == Budget::Minority { 0 } else { group };
-            for node in self.spoiled(which, wiped).iter() {
+            for node in self.spoiled(which, wiped, rotten).iter() {
                 let name = group << 8 | u64::from(node.number());
                 let ring = match self.keyed.fate(what::RING, name).up_to(0, 2) {
                     0 => Zone::Headers,
@@ -100,7 +103,7 @@ impl Scribe<'_> {
             }
         }
         self.mark_superblocks();
-        for node in self.spoiled_by(what::CHECKPOINTS, 0, wiped).iter() {
+        for node in rotten.iter() {
             self.permit_checkpoints(node, &[Mischief::Rot, Mischief::Lie]);
         }
     }
@@ -146,19 +149,39 @@ impl Scribe<'_> {
         quorums.replication().min(quorums.view_change()) - 1
     }
 
-    /// The replicas whose copies of a group's operations may be damaged, `wiped` ones besides.
-    fn spoiled(&self, group: u64, wiped: NodeSet) -> NodeSet {
-        self.spoiled_by(what::GROUP, group, wiped)
+    /// The replicas whose checkpoints may be damaged: where it is those of one group of operations that it is of another, all of
+    /// them; else some.
+    fn checkpoints(&self, budget: Budget, wiped: NodeSet) -> NodeSet {
+        if budget == Budget::Minority {
+            return self.spoiled(0, wiped, NodeSet::EMPTY);
+        }
+        let fate = self.keyed.fate(what::CHECKPOINTS, 0);
+        let count =
+            fate.up_to(u64::from(self.configuration.replica_count), self.room(wiped) as u64);
+        let count = usize::try_from(count).expect("a few replicas");
+        self.shuffled(fate).into_iter().filter(|node| !wiped.contains(*node)).take(count).collect()
     }
 
-    fn spoiled_by(&self, what: u64, group: u64, wiped: NodeSet) -> NodeSet {
+    /// The replicas whose copies of a group's operations may be damaged, `wiped` ones besides: all whose checkpoints may be
+    /// `rotten`, and others.
+    fn spoiled(&self, group: u64, wiped: NodeSet, rotten: NodeSet) -> NodeSet {
+        let order = self.shuffled(self.keyed.fate(what::GROUP, group));
+        let others =
+            order.into_iter().filter(|node| !wiped.contains(*node) && !rotten.contains(*node));
+        rotten.iter().chain(others).take(self.room(wiped)).collect()
+    }
+
+    /// On how many disks any one operation may be damaged, `wiped` ones besides.
+    fn room(&self, wiped: NodeSet) -> usize {
+        let room = u32::from(self.most()).saturating_sub(wiped.count());
+        usize::try_from(room).expect("a few replicas")
+    }
+
+    fn shuffled(&self, fate: Fate) -> Vec<NodeIndex> {
         let mut nodes: Vec<NodeIndex> =
             NodeIndex::first(self.configuration.replica_count).collect();
-        let fate = self.keyed.fate(what, group);
         shuffle(&mut nodes, fate);
-        let room = u32::from(self.most()).saturating_sub(wiped.count());
-        let room = usize::try_from(room).expect("a few replicas");
-        nodes.into_iter().filter(|node| !wiped.contains(*node)).take(room).collect()
+        nodes
     }
 
     fn permit_group(&mut self, node: NodeIndex, ring: Zone, group: u64, mischief: &[Mischief]) {
@@ -218,7 +241,8 @@ mod tests {
         both.contains(&true)
     }
 
-    /// For every operation: fewer damaged copies than a quorum, and no disk on which both rings may be spoiled.
+    /// For every operation: fewer damaged copies than a quorum, in the log or in the checkpoint that it went into, and no disk on which
+    /// both rings may be spoiled.
     #[test]
     fn every_operation_keeps_a_whole_copy_and_every_disk_a_ring_that_can_tell() {
         for (count, most) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (7, 3)] {
@@ -234,6 +258,9 @@ mod tests {
                     for slot in 0..u64::from(configuration.slots) {
                         let mut spoiled = wiped;
                         for node in NodeIndex::first(count) {
+                            if may(&disk, node, Zone::Snapshots, 0) {
+                                spoiled.insert(node);
+                            }
                             let header = may(&disk, node, Zone::Headers, slot * 256);
                             let prepare = may(&disk, node, Zone::Prepares, slot * slot_size);
                             assert!(!(header && prepare), "{count} {budget:?} {seed} {slot}");
@@ -272,15 +299,19 @@ mod tests {
     fn the_checkpoints_of_fewer_replicas_than_a_quorum_may_be_spoiled() {
         for (count, most) in [(1, 0), (2, 1), (3, 1), (5, 2)] {
             let configuration = Configuration::of(count);
-            let mut met = NodeSet::EMPTY;
-            for seed in 0..20 {
+            let (mut met, mut counts) = (NodeSet::EMPTY, Vec::new());
+            for seed in 0..40 {
                 let disk = disk(Budget::Scattered, &configuration, seed);
                 let spoiled: NodeSet = NodeIndex::first(count)
                     .filter(|node| may(&disk, *node, Zone::Snapshots, 0))
                     .collect();
-                assert_eq!(spoiled.count(), most);
+                counts.push(spoiled.count());
                 met = met.union(spoiled);
             }
+            counts.sort_unstable();
+            counts.dedup();
+            let expected: Vec<u32> = (0..=most).collect();
+            assert_eq!(counts, expected, "of none here, of as many as may be there");
             assert_eq!(met.count(), if most == 0 { 0 } else { u32::from(count) });
         }
         // With every checkpoint gone, what it holds is in no log any more.
