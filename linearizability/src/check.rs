@@ -6,7 +6,8 @@ use crate::engine::space::{ModelSpace, RegisterSpace, Space};
 use crate::engine::zones::{self, Zones};
 use crate::engine::{Meter, Outcome, plain};
 use crate::{
-    Budget, Exhausted, History, Model, Operation, Refusal, Resource, Verdict, evidence, verify,
+    Budget, Exhausted, History, Model, Operation, Refusal, Resource, Verdict, Witness, evidence,
+    verify,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -108,15 +109,25 @@ pub fn check_order<M>(
 where
     M: Model,
 {
-    let mut order: Vec<usize> = order.into_iter().collect();
+    match explain(model, history, order.into_iter().collect()) {
+        Ok(witness) => Verdict::Linearizable(witness),
+        Err(_) => check(model, history, budget),
+    }
+}
+
+/// Whether the order explains the history, but for pending operations in it that may as well have done nothing.
+pub(crate) fn explain<M: Model>(
+    model: &M,
+    history: &History<M::Input, M::Output>,
+    mut order: Vec<usize>,
+) -> Result<Witness, Refusal> {
     loop {
         match verify(model, history, order.iter().copied()) {
-            Ok(witness) => return Verdict::Linearizable(witness),
             // Nobody saw its answer: it may as well have done nothing, as a failed swap does.
             Err(Refusal::Answer(index)) if history.operations()[index].is_pending() => {
                 order.retain(|other| *other != index);
             }
-            Err(_) => return check(model, history, budget),
+            decided => return decided,
         }
     }
 }

@@ -63,6 +63,7 @@ mod history;
 mod model;
 mod models;
 pub mod read;
+mod stream;
 mod symbols;
 mod verdict;
 mod witness;
@@ -74,6 +75,7 @@ pub use models::{
     CasRegister, CasRegisterInput, CasRegisterOutput, KeyValue, KeyValueCall, KeyValueInput,
     KeyValueOutput, KeyValueState, Register, RegisterInput, RegisterOutput,
 };
+pub use stream::Stream;
 pub use symbols::{Symbol, Symbols};
 pub use verdict::{Budget, Evidence, Exhausted, Resource, Verdict, Witness};
 pub use witness::{Refusal, verify};

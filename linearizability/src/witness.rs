@@ -78,7 +78,7 @@ pub fn verify<M: Model>(
 }
 
 /// Keeps the first of equal states; there is mostly one, and seldom more than a few.
-fn deduplicate<S: Eq>(states: &mut Vec<S>) {
+pub(crate) fn deduplicate<S: Eq>(states: &mut Vec<S>) {
     let mut kept = 0;
     for index in 0..states.len() {
         if !states[..kept].contains(&states[index]) {

@@ -15,14 +15,18 @@ pub(super) fn check(
     lost: &Held,
     place: &str,
 ) -> Option<Violation> {
-    let committed = facts.log.place(lost.op)?.committed.as_ref()?;
-    if committed.checksum != lost.checksum {
-        return None;
-    }
     // Fewer, and a quorum of those that do not have it could change the view.
     let needed = facts.quorums.replica_count() - facts.quorums.view_change() + 1;
-    let is_whole = facts.holders(lost) > 0 || facts.is_beyond_budget;
-    if facts.owers(lost) >= needed && is_whole {
+    let is_safe = || {
+        let is_whole = facts.holders(lost) > 0 || facts.is_beyond_budget;
+        facts.owers(lost) >= needed && is_whole
+    };
+    // Something stale: all is well, be it what was committed or not.
+    if facts.log.is_forgotten(lost.op) && is_safe() {
+        return None;
+    }
+    let committed = facts.log.place(lost.op)?.committed.as_ref()?;
+    if committed.checksum != lost.checksum || is_safe() {
         return None;
     }
     let entry = facts.log.place(lost.op)?.committed_header().map(describe).unwrap_or_default();

@@ -44,9 +44,8 @@ pub(super) fn check_restored(
     op: OpNumber,
     digest: Option<u128>,
 ) -> Option<Violation> {
-    let count = facts.log.applies_up_to(op);
-    let last = facts.log.applies().get(count.checked_sub(1)?)?;
-    let expected = facts.log.place(*last)?.outcome?.digest;
+    let (last, outcome) = facts.log.outcome_of_last(facts.log.applies_up_to(op))?;
+    let expected = outcome?.digest;
     if expected == digest {
         return None;
     }

@@ -58,12 +58,14 @@ pub(super) fn explain(
         let what = format!("{replica} executes there: {}", describe(own));
         return violation(Property::Agreement, "apply", what);
     }
-    let done = &facts.log.applies()[..applied.min(facts.log.applies().len())];
+    let (forgotten, ops) = facts.log.applies();
+    let is_done = applied.saturating_sub(forgotten);
+    let ops: Vec<OpNumber> = ops.collect();
+    let (done, rest) = ops.split_at(is_done.min(ops.len()));
     if let Some(earlier) = find(facts, done, body) {
         let what = format!("{replica} executes again: {}", describe(earlier));
         return violation(Property::ExactlyOnce, "apply", what);
     }
-    let rest = facts.log.applies().get(applied..).unwrap_or_default();
     if let Some(later) = find(facts, rest, body) {
         let what = format!("{replica} executes first what is at {}: {}", later.op, describe(later));
         return violation(Property::ExecutionOrder, "apply", what);

@@ -92,6 +92,24 @@ impl<S: StateMachine> Oracles<S> {
         self.phase = None;
     }
 
+    /// From now on forgets what lies so many operations, and two laps of the log, before the oldest checkpoint on any disk. What is
+    /// asked for all the same raises [`Self::is_in_doubt`].
+    pub const fn forget(&mut self, keep: u64) {
+        self.facts.keep = Some(keep);
+    }
+
+    /// Whether anything was to be judged by what is forgotten. If so, the run is to be judged again by oracles that forget nothing.
+    #[must_use]
+    pub const fn is_in_doubt(&self) -> bool {
+        self.facts.is_in_doubt()
+    }
+
+    /// Whether anything is remembered of this client: one that is forgotten has left, and nothing of it can be executed any more.
+    #[must_use]
+    pub fn knows_client(&self, client: ClientId) -> bool {
+        self.facts.clients.knows(client)
+    }
+
     /// The first property that was seen broken.
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
@@ -124,7 +142,7 @@ impl<S: StateMachine> Oracles<S> {
     /// How many operations have been executed, each counted once: registrations are not among them.
     #[must_use]
     pub fn executed(&self) -> u64 {
-        self.facts.log.applies().len() as u64
+        self.facts.log.applies_count() as u64
     }
 
     /// A replica or a client has handed this to the network.
@@ -133,7 +151,8 @@ impl<S: StateMachine> Oracles<S> {
         match frame {
             Frame::Message(message) => self.message_sent(message),
             Frame::Request(request) => {
-                if !self.facts.clients.on_request(request, now) {
+                let commit = self.facts.log.commit();
+                if !self.facts.clients.on_request(request, now, commit) {
                     self.exposure.count(Moment::RequestRetried);
                 }
             }
@@ -233,7 +252,10 @@ impl<S: StateMachine> Oracles<S> {
         let newest = members().map(named).max().unwrap_or_default().max(base);
         let ops = (base.next().get()..=newest.get() + u64::from(slots)).map(OpNumber::new);
         ops.filter(|op| self.facts.log.has_room(*op)).all(|op| {
-            let committed = self.facts.log.place(op).and_then(|place| place.committed);
+            // What is forgotten was committed; which entry it was, nobody knows any more, and so no copy counts for it.
+            let is_forgotten = self.facts.log.is_forgotten(op);
+            let place = if is_forgotten { None } else { self.facts.log.place(op) };
+            let committed = place.and_then(|place| place.committed);
             let (mut whole, mut uncertain, mut deniers) = (0, 0, 0);
             for member in members() {
                 // Behind its checkpoint a replica has nothing, whole or not.
@@ -243,7 +265,8 @@ impl<S: StateMachine> Oracles<S> {
                 }
                 match disk(member).whole_and_owed(op, slots) {
                     (Some(held), None)
-                        if disk(member).promise().reaches(op)
+                        if !is_forgotten
+                            && disk(member).promise().reaches(op)
                             && committed.is_none_or(|one| one.checksum == held.checksum) =>
                     {
                         whole += 1;
@@ -253,7 +276,8 @@ impl<S: StateMachine> Oracles<S> {
                     (None, None) | (_, Some(_)) => uncertain += 1,
                 }
             }
-            let is_denied = committed.is_none() && deniers >= self.facts.quorums.nack();
+            let is_denied =
+                committed.is_none() && !is_forgotten && deniers >= self.facts.quorums.nack();
             uncertain == 0 || whole > 0 || is_denied
         })
     }

@@ -5,7 +5,7 @@ use vsr_core::header::{Header, Operation};
 use vsr_core::message::Reply;
 use vsr_core::number::Session;
 
-use super::facts::{Effect, Facts, describe};
+use super::facts::{Answered, Effect, Facts, describe};
 use super::violation::{Property, Violation};
 
 /// Whether the reply is to the request of this entry.
@@ -22,8 +22,17 @@ pub(super) fn is_of(reply: &Reply, header: &Header) -> bool {
 
 /// Judges a reply to a committed operation.
 pub(super) fn check(facts: &Facts, reply: &Reply) -> Option<Violation> {
-    let place = facts.log.place(reply.op)?;
-    let header = place.committed_header()?;
+    let answered = Answered::at(facts.log.place(reply.op)?)?;
+    check_answered(facts, reply, &answered)
+}
+
+/// Judges a reply to an operation of which this is known.
+pub(super) fn check_answered(
+    facts: &Facts,
+    reply: &Reply,
+    answered: &Answered,
+) -> Option<Violation> {
+    let Answered { header, effect, outcome, replied } = answered;
     if !is_of(reply, header) {
         return Some(broken(
             facts,
@@ -38,11 +47,9 @@ pub(super) fn check(facts: &Facts, reply: &Reply) -> Option<Violation> {
         return Some(broken(facts, reply, "checksum", what));
     }
     let result = Checksum::of(&reply.result);
-    let expected = match place.effect? {
+    let expected = match (*effect)? {
         Effect::Registered => Some(Checksum::of(&[])),
-        Effect::Applied => {
-            place.outcome.map(|outcome| outcome.reply).or_else(|| Some(place.replied?.0))
-        }
+        Effect::Applied => outcome.map(|outcome| outcome.reply).or_else(|| Some((*replied)?.0)),
         Effect::Nothing | Effect::Repeated(_) => {
             let what = "executing it does nothing, and answers nothing".to_owned();
             return Some(broken(facts, reply, "no effect", what));

@@ -1,12 +1,17 @@
 //! What clients asked for, and the oracles' own client table: what each committed entry does, worked out from the log alone.
+//!
+//! With the places of the log what was asked for there is forgotten, and clients that are gone. As in the log, [`Clients::is_in_doubt`]
+//! says whether anybody has asked for that. What was last answered to a client is kept: it may be sent again at any time.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
 
 use vsr_core::checksum::Checksum;
 use vsr_core::header::{Header, Operation};
 use vsr_core::message::Request;
-use vsr_core::number::{ClientId, OpNumber, RequestNumber, Session};
+use vsr_core::number::{ClientId, OpNumber, RequestNumber, Session, ViewNumber};
 
+use super::log::{Outcome, Place};
 use crate::engine::time::Time;
 
 /// One checksum over sessions, in the order of their clients.
@@ -41,7 +46,26 @@ pub(in super::super) struct Asked {
     pub(in super::super) session: Session,
     pub(in super::super) checksum: Checksum,
     pub(in super::super) body: Checksum,
+    /// Where it was first committed and did something.
     executed_at: Option<OpNumber>,
+}
+
+/// What is to be answered to a request that was executed, and was answered.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Answered {
+    pub(in super::super) header: Header,
+    pub(in super::super) effect: Option<Effect>,
+    pub(in super::super) outcome: Option<Outcome>,
+    /// The result of the first reply that left, and the view that it left from.
+    pub(in super::super) replied: Option<(Checksum, ViewNumber)>,
+}
+
+impl Answered {
+    /// What is known of a committed place.
+    pub(in super::super) fn at(place: &Place) -> Option<Self> {
+        let header = *place.committed_header()?;
+        Some(Self { header, effect: place.effect, outcome: place.outcome, replied: place.replied })
+    }
 }
 
 /// What a client waits for.
@@ -53,11 +77,42 @@ pub(in super::super) struct Outstanding {
 
 #[derive(Debug, Default)]
 struct ClientFacts {
-    /// By number: a client numbers its requests from 0 on, without a gap.
-    asked: Vec<Asked>,
+    /// By number: a client numbers its requests from 0 on, without a gap. The first so many are forgotten.
+    asked: VecDeque<Asked>,
+    asked_forgotten: u64,
     outstanding: Option<Outstanding>,
     /// The session that the committed log gives it, and the last request executed in it.
     session: Option<(Session, RequestNumber)>,
+    /// Of what was executed at places that are forgotten, the last: no replica can have an older answer at hand.
+    kept: Option<Answered>,
+    /// How much was committed when it was last heard of.
+    heard_at: OpNumber,
+    /// Whether it will never ask again: it has crashed, or was told that its session is gone.
+    has_left: bool,
+}
+
+impl ClientFacts {
+    fn asked_count(&self) -> u64 {
+        self.asked_forgotten + self.asked.len() as u64
+    }
+
+    /// The place of a request among those that are remembered; nothing if it is forgotten.
+    fn index(&self, request: RequestNumber) -> Option<usize> {
+        usize::try_from(request.get().checked_sub(self.asked_forgotten)?).ok()
+    }
+
+    /// Forgets all up to the last request that was executed before `base`.
+    fn forget(&mut self, base: OpNumber) {
+        let is_old = |asked: &Asked| asked.executed_at.is_some_and(|op| op < base);
+        let count = self.asked.iter().rposition(is_old).map_or(0, |last| last + 1);
+        self.asked.drain(..count);
+        self.asked_forgotten += count as u64;
+    }
+
+    /// Whether nothing that was seen since `base` has to do with it, and it will never ask again.
+    fn is_gone(&self, base: OpNumber) -> bool {
+        self.has_left && self.session.is_none() && self.heard_at < base
+    }
 }
 
 /// All clients there ever were.
@@ -66,6 +121,10 @@ pub(in super::super) struct Clients {
     clients: BTreeMap<ClientId, ClientFacts>,
     session_count: u32,
     eviction_count: u64,
+    /// Whether any client is forgotten.
+    has_forgotten: bool,
+    /// Whether what is forgotten was asked for.
+    is_in_doubt: Cell<bool>,
 }
 
 impl Clients {
@@ -73,6 +132,47 @@ impl Clients {
         self.clients.clear();
         self.session_count = 0;
         self.eviction_count = 0;
+        self.has_forgotten = false;
+        self.is_in_doubt.set(false);
+    }
+
+    /// Whether anything was asked for that is forgotten.
+    pub(in super::super) const fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt.get()
+    }
+
+    /// Whether anything is remembered of this client.
+    pub(in super::super) fn knows(&self, client: ClientId) -> bool {
+        self.clients.contains_key(&client)
+    }
+
+    /// The place of the log is about to be forgotten: what was answered there may be answered again.
+    pub(super) fn keep_answer(&mut self, place: &Place) {
+        if !matches!(place.effect, Some(Effect::Registered | Effect::Applied)) {
+            return;
+        }
+        let Some(answered) = Answered::at(place) else { return };
+        if let Some(facts) = self.clients.get_mut(&answered.header.client) {
+            facts.kept = Some(answered);
+        }
+    }
+
+    /// All that was executed before `base` is forgotten.
+    pub(super) fn forget_before(&mut self, base: OpNumber) {
+        let count = self.clients.len();
+        self.clients.retain(|_, facts| !facts.is_gone(base));
+        self.has_forgotten |= self.clients.len() < count;
+        self.clients.values_mut().for_each(|facts| facts.forget(base));
+    }
+
+    /// What was last answered to the client at places that are forgotten, if it was at `op`.
+    pub(in super::super) fn kept_mut(
+        &mut self,
+        client: ClientId,
+        op: OpNumber,
+    ) -> Option<&mut Answered> {
+        let kept = self.clients.get_mut(&client)?.kept.as_mut();
+        kept.filter(|kept| kept.header.op == op)
     }
 
     /// How many sessions have made room for others.
@@ -80,13 +180,20 @@ impl Clients {
         self.eviction_count
     }
 
-    /// A client has sent this; answers whether it is new. Copies differ in nothing but the view.
-    pub(in super::super) fn on_request(&mut self, request: &Request, now: Time) -> bool {
+    /// A client has sent this, when so much was committed; answers whether it is new. Copies differ in nothing but the view.
+    pub(in super::super) fn on_request(
+        &mut self,
+        request: &Request,
+        now: Time,
+        commit: OpNumber,
+    ) -> bool {
         let facts = self.clients.entry(request.client).or_default();
-        if request.request.get() != facts.asked.len() as u64 {
+        facts.heard_at = commit;
+        facts.has_left = false;
+        if request.request.get() != facts.asked_count() {
             return false;
         }
-        facts.asked.push(Asked {
+        facts.asked.push_back(Asked {
             session: request.session,
             checksum: request.checksum,
             body: Checksum::of(&request.body),
@@ -98,13 +205,18 @@ impl Clients {
 
     /// A client has been given an answer.
     pub(in super::super) fn on_answered(&mut self, client: ClientId, request: RequestNumber) {
-        let facts = self.clients.entry(client).or_default();
-        facts.outstanding = facts.outstanding.filter(|outstanding| outstanding.request != request);
+        if let Some(facts) = self.clients.get_mut(&client) {
+            facts.outstanding =
+                facts.outstanding.filter(|outstanding| outstanding.request != request);
+        }
     }
 
     /// A client waits for nothing any more.
     pub(in super::super) fn on_gone(&mut self, client: ClientId) {
-        self.clients.entry(client).or_default().outstanding = None;
+        if let Some(facts) = self.clients.get_mut(&client) {
+            facts.outstanding = None;
+            facts.has_left = true;
+        }
     }
 
     /// All that clients wait for.
@@ -121,10 +233,18 @@ impl Clients {
         client: ClientId,
         request: RequestNumber,
     ) -> Option<&Asked> {
-        self.clients.get(&client)?.asked.get(usize::try_from(request.get()).ok()?)
+        let Some(facts) = self.clients.get(&client) else {
+            self.is_in_doubt.set(self.is_in_doubt.get() || self.has_forgotten);
+            return None;
+        };
+        let Some(index) = facts.index(request) else {
+            self.is_in_doubt.set(true);
+            return None;
+        };
+        facts.asked.get(index)
     }
 
-    /// Whether any client ever asked for these bytes. It looks at all of them: for explanations only.
+    /// Whether any client ever asked for these bytes, as far as that is remembered. It looks at all of them: for explanations only.
     pub(in super::super) fn knows_body(&self, body: Checksum) -> bool {
         self.clients.values().any(|facts| facts.asked.iter().any(|asked| asked.body == body))
     }
@@ -162,22 +282,26 @@ impl Clients {
         }
         let facts = self.clients.entry(header.client).or_default();
         facts.session = Some((Session::new(header.op.get()), RequestNumber::ZERO));
+        facts.heard_at = header.op;
         self.session_count += 1;
         Effect::Registered
     }
 
     fn apply(&mut self, header: &Header) -> Effect {
         let Some(facts) = self.clients.get_mut(&header.client) else { return Effect::Nothing };
-        let index = usize::try_from(header.request.get()).ok();
-        let asked = index.and_then(|index| facts.asked.get_mut(index));
-        let first = asked.as_ref().and_then(|asked| asked.executed_at);
-        if let Some(first) = first {
+        let Some(index) = facts.index(header.request) else {
+            // It was executed, who knows where; or an older one comes too late.
+            self.is_in_doubt.set(true);
+            return Effect::Nothing;
+        };
+        let mut asked = facts.asked.get_mut(index);
+        if let Some(first) = asked.as_ref().and_then(|asked| asked.executed_at) {
             return Effect::Repeated(first);
         }
         match facts.session {
             Some((session, last)) if session == header.session && last.next() == header.request => {
                 facts.session = Some((session, header.request));
-                if let Some(asked) = asked {
+                if let Some(asked) = &mut asked {
                     asked.executed_at = Some(header.op);
                 }
                 Effect::Applied

@@ -1,6 +1,13 @@
 //! The logs of all views, place by place: which entries were ever seen at an operation, which view's log holds which, and
 //! which one was committed first.
+//!
+//! In a long run the places that nothing can need any more are forgotten, from the first one on. Whoever asks for one all the same
+//! is given nothing, and [`Log::is_in_doubt`] says so from then on: what was judged meanwhile is worth nothing, and the run is to be
+//! judged again by oracles that remember all. So forgetting makes nobody blind. Who can judge without the place, asks
+//! [`Log::is_forgotten`] first.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 
 use vsr_core::checksum::Checksum;
@@ -132,12 +139,25 @@ impl Place {
     }
 }
 
+/// What is still known of the last operation that reached the service and is forgotten.
+#[derive(Clone, Copy, Debug, Default)]
+struct LastForgotten {
+    op: OpNumber,
+    outcome: Option<Outcome>,
+}
+
 /// The logs of all views.
 #[derive(Debug, Default)]
 pub(in super::super) struct Log {
-    /// One for each operation, the first is unused; memory is kept beyond `used`.
-    places: Vec<Place>,
+    /// One for each operation from `base` on, the very first is unused; memory is kept beyond `used`.
+    places: VecDeque<Place>,
     used: usize,
+    /// Everything before this operation is committed, and forgotten.
+    base: u64,
+    /// Whether what is forgotten was asked for.
+    is_in_doubt: Cell<bool>,
+    /// Takes what is said of a forgotten place.
+    nowhere: Place,
     /// No log reaches further: a slot is used again only behind a checkpoint.
     op_max: u64,
     slots: u64,
@@ -148,16 +168,22 @@ pub(in super::super) struct Log {
     committed_at: Time,
     /// When the log last grew, in its head or in what is committed of it.
     grown_at: Time,
-    /// The operations that reach the service, in order: what the n-th call of apply must be, at every replica.
-    applies: Vec<OpNumber>,
+    /// The operations that reach the service, in order: what the n-th call of apply must be, at every replica. Those before `base` are
+    /// counted only.
+    applies: VecDeque<OpNumber>,
+    applies_forgotten: usize,
+    last_forgotten: LastForgotten,
     /// The newest view that was started, and the head of its log as far as it was seen.
     newest: (ViewNumber, OpNumber),
 }
 
 impl Log {
     pub(super) fn reset(&mut self, configuration: &Configuration) {
-        self.places[..self.used].iter_mut().for_each(Place::reset);
+        self.places.range_mut(..self.used).for_each(Place::reset);
         self.used = 0;
+        self.base = 0;
+        self.is_in_doubt.set(false);
+        self.nowhere.reset();
         self.slots = u64::from(configuration.slots);
         self.op_max = self.slots;
         self.root = Header::root(configuration.cluster).checksum;
@@ -165,6 +191,8 @@ impl Log {
         self.committed_at = Time::ZERO;
         self.grown_at = Time::ZERO;
         self.applies.clear();
+        self.applies_forgotten = 0;
+        self.last_forgotten = LastForgotten::default();
         self.newest = (ViewNumber::ZERO, OpNumber::ZERO);
     }
 
@@ -191,7 +219,44 @@ impl Log {
 
     /// How many of the operations up to `op` reach the service.
     pub(in super::super) fn applies_up_to(&self, op: OpNumber) -> usize {
-        self.applies.partition_point(|applied| *applied <= op)
+        if op < self.last_forgotten.op {
+            self.is_in_doubt.set(true);
+        }
+        self.applies_forgotten + self.applies.partition_point(|applied| *applied <= op)
+    }
+
+    /// How many operations have reached the service.
+    pub(in super::super) fn applies_count(&self) -> usize {
+        self.applies_forgotten + self.applies.len()
+    }
+
+    /// The operation that reaches the service after so many others.
+    pub(in super::super) fn nth_apply(&self, count: usize) -> Option<OpNumber> {
+        let Some(index) = count.checked_sub(self.applies_forgotten) else {
+            self.is_in_doubt.set(true);
+            return None;
+        };
+        self.applies.get(index).copied()
+    }
+
+    /// The operations that reach the service, as far as they are remembered, and how many did before them.
+    pub(in super::super) fn applies(
+        &self,
+    ) -> (usize, impl DoubleEndedIterator<Item = OpNumber> + '_) {
+        (self.applies_forgotten, self.applies.iter().copied())
+    }
+
+    /// The last of the first `count` operations that reach the service, and what it gave.
+    pub(in super::super) fn outcome_of_last(
+        &self,
+        count: usize,
+    ) -> Option<(OpNumber, Option<Outcome>)> {
+        if count > 0 && count == self.applies_forgotten {
+            let LastForgotten { op, outcome } = self.last_forgotten;
+            return Some((op, outcome));
+        }
+        let op = self.nth_apply(count.checked_sub(1)?)?;
+        Some((op, self.place(op)?.outcome))
     }
 
     /// Whether any log can have this operation.
@@ -199,22 +264,65 @@ impl Log {
         op.get() > 0 && op.get() <= self.op_max
     }
 
-    pub(in super::super) fn applies(&self) -> &[OpNumber] {
-        &self.applies
-    }
-
     pub(in super::super) const fn newest(&self) -> (ViewNumber, OpNumber) {
         self.newest
     }
 
-    pub(in super::super) fn place(&self, op: OpNumber) -> Option<&Place> {
-        self.places[..self.used].get(usize::try_from(op.get()).ok()?)
+    /// Whether the place of `op` was forgotten: it is committed, and nothing should ask for it any more.
+    pub(in super::super) const fn is_forgotten(&self, op: OpNumber) -> bool {
+        op.get() < self.base
     }
 
-    /// The place of `op`, for which there must be room.
+    /// Whether anything was asked for that is forgotten.
+    pub(in super::super) const fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt.get()
+    }
+
+    /// Something cannot be judged without what is forgotten.
+    pub(in super::super) fn doubt(&self) {
+        self.is_in_doubt.set(true);
+    }
+
+    /// The first operation that is remembered.
+    pub(in super::super) const fn base(&self) -> OpNumber {
+        OpNumber::new(self.base)
+    }
+
+    /// Forgets the first place, which must be committed, and gives its memory to those to come. `look` sees it before.
+    pub(super) fn forget_first(&mut self, look: impl FnOnce(&Place)) {
+        assert!(self.base <= self.commit && self.used > 0);
+        let Some(mut place) = self.places.pop_front() else { unreachable!("a place is used") };
+        let op = OpNumber::new(self.base);
+        look(&place);
+        if self.applies.front() == Some(&op) {
+            self.applies.pop_front();
+            self.applies_forgotten += 1;
+            self.last_forgotten = LastForgotten { op, outcome: place.outcome };
+        }
+        place.reset();
+        self.places.push_back(place);
+        self.used -= 1;
+        self.base += 1;
+    }
+
+    /// The place of `op`, if anything was seen there; nothing too, and doubt, where it was forgotten.
+    pub(in super::super) fn place(&self, op: OpNumber) -> Option<&Place> {
+        let Some(index) = op.get().checked_sub(self.base) else {
+            self.is_in_doubt.set(true);
+            return None;
+        };
+        let index = usize::try_from(index).ok()?;
+        if index < self.used { self.places.get(index) } else { None }
+    }
+
+    /// The place of `op`, for which there must be room. What is said of a forgotten one is lost, and raises doubt.
     pub(in super::super) fn place_mut(&mut self, op: OpNumber) -> &mut Place {
         assert!(self.has_room(op));
-        let index = usize::try_from(op.get()).expect("slots fit in memory");
+        let Some(index) = op.get().checked_sub(self.base) else {
+            self.is_in_doubt.set(true);
+            return &mut self.nowhere;
+        };
+        let index = usize::try_from(index).expect("slots fit in memory");
         if index >= self.used {
             self.used = index + 1;
             if self.used > self.places.len() {
@@ -224,8 +332,12 @@ impl Log {
         &mut self.places[index]
     }
 
-    /// An entry exists.
+    /// An entry exists. Of a forgotten place it settles nothing: another one may be meant than was committed, or something stale has
+    /// come back.
     pub(in super::super) fn see(&mut self, header: &Header) {
+        if self.is_forgotten(header.op) {
+            return;
+        }
         let place = self.place_mut(header.op);
         if place.header(header.checksum).is_none() {
             // Most places only ever have one.
@@ -286,7 +398,7 @@ impl Log {
     pub(in super::super) fn set_effect(&mut self, op: OpNumber, effect: Effect) {
         self.place_mut(op).effect = Some(effect);
         if effect == Effect::Applied {
-            self.applies.push(op);
+            self.applies.push_back(op);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What is known for a fact: from packets, disk bytes, replies and calls of the service, never from a replica about itself.
 //!
-//! Each observation costs the same however long the run; memory grows with the log, and is used again.
+//! Each observation costs the same however long the run; memory grows with the log, and is used again. In a long run the log's
+//! beginning is forgotten: see [`Facts::forget`].
 
 mod clients;
 mod disk;
 mod log;
 
-pub(super) use clients::{Clients, Effect, sessions_checksum};
+pub(super) use clients::{Answered, Clients, Effect, sessions_checksum};
 pub(super) use disk::{Disk, Held, Promise, entry_in};
 pub(super) use log::{Committed, How, Log, Outcome, Taken, describe};
 
@@ -37,6 +38,8 @@ pub(super) struct Facts {
     pub(super) begun: Vec<Begun>,
     /// Whether more may be spoiled than any protocol can bring back.
     pub(super) is_beyond_budget: bool,
+    /// How many places of the log are remembered at least, before what every disk has a checkpoint of; all, unless that is said.
+    pub(super) keep: Option<u64>,
 }
 
 /// A log that a replica has promised to a view.
@@ -104,6 +107,7 @@ impl Facts {
             promised: Vec::new(),
             begun: Vec::new(),
             is_beyond_budget: false,
+            keep: None,
         };
         facts.reset(configuration);
         facts
@@ -120,6 +124,7 @@ impl Facts {
         self.promised.clear();
         self.begun.clear();
         self.is_beyond_budget = false;
+        self.keep = None;
         self.replicas.resize_with(usize::from(configuration.replica_count), Default::default);
         for replica in &mut self.replicas {
             replica.disk.reset();
@@ -129,6 +134,36 @@ impl Facts {
                 ..ReplicaFacts::default()
             };
         }
+    }
+
+    /// Forgets what nothing can need any more, if anything may be forgotten: what lies two laps of the log, and as much as is to be
+    /// remembered, before the oldest checkpoint that any replica may be found with at a start. What has happened there is in the log of
+    /// none of them, and none can come to execute it; of what they answered there, each client's last is kept.
+    ///
+    /// A replica that sleeps, or hears nothing, holds all that back for as long. A disk without a superblock does not: whoever has
+    /// that takes part in nothing.
+    pub(super) fn forget(&mut self) {
+        let Some(keep) = self.keep else { return };
+        let oldest = |replica: &ReplicaFacts| {
+            let disk = &replica.disk;
+            (disk.promise().sequence > 0).then(|| disk.named_checkpoints().into_iter().min())
+        };
+        let horizon = self.replicas.iter().filter_map(oldest).flatten().min().unwrap_or_default();
+        let margin = keep.max(2 * u64::from(self.configuration.slots));
+        let end = horizon.get().saturating_sub(margin).min(self.log.commit().get());
+        // In blocks, since clients are looked at one by one.
+        if end < self.log.base().get() + margin / 4 {
+            return;
+        }
+        while self.log.base().get() < end {
+            self.log.forget_first(|place| self.clients.keep_answer(place));
+        }
+        self.clients.forget_before(self.log.base());
+    }
+
+    /// Whether anything was asked for that is forgotten.
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        self.log.is_in_doubt() || self.clients.is_in_doubt()
     }
 
     /// A replica has promised a log to a view. One that has begun needs no promises any more.

@@ -135,10 +135,14 @@ impl<S: StateMachine> Oracles<S> {
 
     /// Whether the entry is one that the replica has acknowledged, or that was committed.
     fn matters(&self, replica: ReplicaIndex, held: &Held) -> bool {
-        let committed = self.facts.log.place(held.op).and_then(|place| place.committed);
-        let is_committed = committed.is_some_and(|committed| committed.checksum == held.checksum);
-        is_committed
-            || self.facts.replica(replica).acknowledged.is_some_and(|ack| ack.op >= held.op)
+        let acknowledged = self.facts.replica(replica).acknowledged;
+        acknowledged.is_some_and(|ack| ack.op >= held.op)
+            || self
+                .facts
+                .log
+                .place(held.op)
+                .and_then(|place| place.committed)
+                .is_some_and(|committed| committed.checksum == held.checksum)
     }
 
     pub(super) fn record_size(&self, zone: Zone) -> u64 {
@@ -227,6 +231,7 @@ impl<S: StateMachine> Oracles<S> {
     fn see_checkpoint(&mut self, replica: ReplicaIndex, op: OpNumber) {
         self.facts.log.see_checkpoint(op);
         self.facts.replica_mut(replica).disk.see_checkpoint(op);
+        self.facts.forget();
     }
 
     fn slot_holds(&mut self, found: &DiskBytes<'_>, slot: u64, place: &str) -> bool {

@@ -101,9 +101,15 @@ impl<S: StateMachine> Oracles<S> {
 
     /// The requests that the committed log executes, in its order: what should explain all that clients saw.
     pub fn commit_order(&self) -> impl Iterator<Item = (ClientId, RequestNumber)> + '_ {
-        let places = self.facts.log.applies().iter().map(|op| self.facts.log.place(*op));
-        let headers = places.filter_map(|place| place?.committed_header());
-        headers.map(|header| (header.client, header.request))
+        (0..self.facts.log.applies_count()).filter_map(|count| self.executed_after(count))
+    }
+
+    /// The request that the committed log executes after so many others.
+    #[must_use]
+    pub fn executed_after(&self, count: usize) -> Option<(ClientId, RequestNumber)> {
+        let place = self.facts.log.place(self.facts.log.nth_apply(count)?)?;
+        let header = place.committed_header()?;
+        Some((header.client, header.request))
     }
 
     fn commit(&mut self, op: OpNumber, checksum: Checksum, claim: &Claim) {
@@ -150,12 +156,13 @@ impl<S: StateMachine> Oracles<S> {
     ) {
         self.facts.now = now;
         let count = self.facts.replica(replica).applied;
-        while self.facts.log.applies().len() <= count {
+        while self.facts.log.applies_count() <= count {
             if !self.apply_commits_next(replica) {
                 return;
             }
         }
-        let op = self.facts.log.applies()[count];
+        // Forgotten: no replica should be so far behind.
+        let Some(op) = self.facts.log.nth_apply(count) else { return };
         let place = self.facts.log.place(op).expect("committed");
         let header = *place.committed_header().expect("committed entries are known");
         let body = Checksum::of(operation);
@@ -215,6 +222,9 @@ impl<S: StateMachine> Oracles<S> {
 
     /// The state that a checkpoint of `op` must hold is known once the reference has executed so far, and no further.
     pub(super) fn take_reference(&mut self, op: OpNumber) {
+        if self.facts.log.is_forgotten(op) {
+            return;
+        }
         let place = self.facts.log.place(op);
         let is_known = place.is_some_and(|place| place.taken.state.is_some());
         if is_known || self.facts.log.applies_up_to(op) != self.reference_count {
@@ -256,6 +266,9 @@ impl<S: StateMachine> Oracles<S> {
             self.found(violation);
             return;
         }
+        if self.facts.log.is_forgotten(reply.op) {
+            return self.reply_repeated(reply);
+        }
         if !self.reply_commits(reply) || reply.op > self.facts.log.commit() {
             return;
         }
@@ -264,13 +277,28 @@ impl<S: StateMachine> Oracles<S> {
         let place = self.facts.log.place_mut(reply.op);
         match place.replied {
             None => place.replied = Some((Checksum::of(&reply.result), reply.view)),
-            Some((_, first)) => {
-                self.exposure.count(Moment::RetryAnswered);
-                if reply.view > first {
-                    self.exposure.count(Moment::RetryAnsweredInLaterView);
-                }
-            }
+            Some((_, first)) => self.count_retry(reply, first),
         }
+    }
+
+    fn count_retry(&mut self, reply: &Reply, first: ViewNumber) {
+        self.exposure.count(Moment::RetryAnswered);
+        if reply.view > first {
+            self.exposure.count(Moment::RetryAnsweredInLaterView);
+        }
+    }
+
+    /// A reply to what was executed so long ago that its place is forgotten: it must be the last of its client's there.
+    fn reply_repeated(&mut self, reply: &Reply) {
+        let Some(kept) = self.facts.clients.kept_mut(reply.client, reply.op) else {
+            return self.facts.log.doubt();
+        };
+        let first = kept.replied.get_or_insert((Checksum::of(&reply.result), reply.view));
+        let (_, first) = *first;
+        let kept = *kept;
+        let violation = reply_match::check_answered(&self.facts, reply, &kept);
+        self.found(violation);
+        self.count_retry(reply, first);
     }
 
     /// What is answered is committed: the entry that the reply's request became, in the sender's log if that can be told.

@@ -39,7 +39,7 @@ fn lack(facts: &Facts, replica: ReplicaIndex) -> Option<&'static str> {
     if known.disk.prefix() < commit || !last.is_none_or(holds) {
         return Some("lacks committed operations on its disk");
     }
-    (known.applied < facts.log.applies().len()).then_some("has not executed all of them")
+    (known.applied < facts.log.applies_count()).then_some("has not executed all of them")
 }
 
 pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Violation> {
@@ -66,7 +66,7 @@ pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Violation> {
                 "\n{replica} {lack}: it holds the log to {}, and has executed {} of {} operations",
                 known.disk.prefix(),
                 known.applied,
-                facts.log.applies().len(),
+                facts.log.applies_count(),
             ));
         }
     }
