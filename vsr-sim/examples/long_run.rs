@@ -24,7 +24,7 @@ const SLOTS: u32 = 512;
 const CHECKPOINT_INTERVAL: u32 = 128;
 
 /// Prints a line for each tenth.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tenths {
     requests: u64,
     answered: u64,
@@ -42,7 +42,11 @@ impl Observer<Node> for Tenths {
     }
 }
 
-impl Listener for Tenths {}
+impl Listener for Tenths {
+    fn anew(&self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
 
 /// How much memory the process has, where the system tells.
 fn resident() -> String {

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use linearizability::{
-    Budget, Evidence, History, HistoryError, Model, Recorder, Verdict, check_order,
+    Budget, Evidence, History, HistoryError, Model, Recorder, Stream, Verdict, check_order,
 };
 
-use super::service::{Chronicle, ChronicleError, Judgement};
+use super::service::{Chronicle, ChronicleError, Follower, Judgement};
 use super::words;
 use crate::engine::time::Time;
 
@@ -91,6 +91,75 @@ impl<L: Language> Chronicle for Written<L> {
 
     fn judge(self: Box<Self>, commit_order: Vec<usize>, steps: u64) -> Judgement {
         self.finish().judge(commit_order, steps)
+    }
+}
+
+/// So many operations may be open at once, or wait for one that is. A run with more is judged by all that it was.
+const HELD_MAX: usize = 1 << 16;
+
+/// Judges questions and answers in a language while they come.
+pub struct Followed<L: Language> {
+    stream: Stream<L::Model>,
+    language: L,
+}
+
+impl<L: Language> fmt::Debug for Followed<L> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Followed").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl<L: Language + Clone> Followed<L> {
+    /// Nothing yet, in a language whose model is the same whatever was said.
+    #[must_use]
+    pub fn of(language: L) -> Self {
+        Self { stream: Stream::new(language.clone().model()), language }
+    }
+}
+
+impl<L: Language> Follower for Followed<L> {
+    fn invoke(
+        &mut self,
+        process: u64,
+        now: Time,
+        operation: &[u8],
+    ) -> Result<usize, ChronicleError> {
+        let question = self.language.question(operation).ok_or(ChronicleError::Question)?;
+        self.stream.invoke(process, moment(now), question).map_err(ChronicleError::Order)
+    }
+
+    fn complete(
+        &mut self,
+        process: u64,
+        now: Time,
+        answer: &[u8],
+    ) -> Result<usize, ChronicleError> {
+        let Some((_, open)) = self.stream.open(process) else {
+            let error = HistoryError::NothingOpen { process, at: moment(now) };
+            return Err(ChronicleError::Order(error));
+        };
+        let answer = self.language.answer(&open.input, answer).ok_or(ChronicleError::Answer)?;
+        self.stream.complete(process, moment(now), answer).map_err(ChronicleError::Order)
+    }
+
+    fn abandon(&mut self, process: u64) {
+        self.stream.abandon(process);
+    }
+
+    fn take_effect(&mut self, question: usize) {
+        self.stream.take_effect(question);
+    }
+
+    fn never(&mut self, question: usize) {
+        self.stream.never(question);
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.stream.refusal().is_some() || self.stream.held() > HELD_MAX
+    }
+
+    fn finish(self: Box<Self>) -> bool {
+        self.stream.finish().is_ok()
     }
 }
 

@@ -5,6 +5,7 @@
 //! left over make an operation as malformed as bytes that are missing. What is malformed is answered, never a reason to fail.
 
 pub mod grammar;
+pub mod plain;
 pub mod script;
 pub mod service;
 

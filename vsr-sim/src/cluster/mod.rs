@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod client;
 pub mod event;
+mod following;
 pub mod history;
 pub mod key_value;
 pub mod monitor;

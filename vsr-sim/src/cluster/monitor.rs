@@ -10,6 +10,7 @@ use vsr_core::number::{ClientId, OpNumber, ReplicaIndex, RequestNumber, ViewNumb
 use vsr_core::wire::{self, Frame};
 
 use super::event::{ClientEvent, Event};
+use super::following::Following;
 use super::node::{Node, replica_at};
 use super::service::{AnyService, Chronicle, ChronicleError, Machine};
 use super::trouble::DiskTrouble;
@@ -36,6 +37,8 @@ struct ClientSeen {
     next: u32,
     /// The place in the history of the last question.
     question: usize,
+    /// Whether it was not sent yet.
+    is_unsent: bool,
     /// The last request that it sent for the first time.
     sent: Option<(ClientId, RequestNumber)>,
     /// How often it was answered.
@@ -55,6 +58,10 @@ pub struct Monitor {
     chronicle: Box<dyn Chronicle>,
     /// Which request carries which question of the history.
     questions: Vec<((ClientId, RequestNumber), usize)>,
+    /// In a run that is to be forgotten, its judge: then there is nothing in the chronicle, nor among the questions.
+    following: Option<Following>,
+    /// Whether that judge was not sure in the end.
+    is_unsure: bool,
     finding: Option<Box<Finding>>,
     /// Replicas that have halted since they were last asked for.
     halted: Vec<(NodeIndex, Halt)>,
@@ -82,6 +89,8 @@ impl Monitor {
             processes: 0,
             chronicle: service.chronicle(),
             questions: Vec::new(),
+            following: None,
+            is_unsure: false,
             finding: None,
             halted: Vec::new(),
             trouble: DiskTrouble::default(),
@@ -107,6 +116,8 @@ impl Monitor {
         self.processes = 0;
         self.chronicle = service.chronicle();
         self.questions.clear();
+        self.following = None;
+        self.is_unsure = false;
         self.finding = None;
         self.halted.clear();
         self.trouble = DiskTrouble::default();
@@ -116,6 +127,33 @@ impl Monitor {
         self.committed = (OpNumber::ZERO, Time::ZERO);
         self.changed = Time::ZERO;
         self.sent = 0;
+    }
+
+    /// The run is a long one: forgets what lies so many operations before all checkpoints, and what is judged of the history. Does
+    /// nothing where the service has no judge for that. Answers whether it forgets.
+    pub fn forget(&mut self, keep: u64) -> bool {
+        self.following = self.service.follower().map(Following::new);
+        if self.following.is_some() {
+            self.oracles_mut().forget(keep);
+        }
+        self.following.is_some()
+    }
+
+    /// Whether anything could not be judged for what was forgotten: the run is to be judged by a monitor that remembers it all.
+    #[must_use]
+    pub const fn is_in_doubt(&self) -> bool {
+        match &self.following {
+            Some(following) => following.is_in_doubt() || self.oracles().is_in_doubt(),
+            None => self.is_unsure,
+        }
+    }
+
+    /// In a run that is forgotten, judges what is left of the history: answers whether all of it is linearizable for certain.
+    pub fn finish_following(&mut self) -> Option<bool> {
+        let following = self.following.take()?;
+        let is_sure = following.finish(self.oracles()) && !self.oracles().is_in_doubt();
+        self.is_unsure = !is_sure;
+        Some(is_sure)
     }
 
     /// These bytes were on a disk before the run began.
@@ -211,8 +249,12 @@ impl Monitor {
             return;
         }
         client.sent = Some(name);
+        client.is_unsent = false;
         let question = client.question;
-        self.questions.push((name, question));
+        match &mut self.following {
+            Some(following) => following.carries(name, question),
+            None => self.questions.push((name, question)),
+        }
     }
 
     /// Takes the history out.
@@ -228,7 +270,36 @@ impl Monitor {
     fn next_process(&mut self, node: NodeIndex) {
         self.processes += 1;
         let process = self.processes;
-        self.client(node).process = process;
+        let client = self.client(node);
+        let before = std::mem::replace(&mut client.process, process);
+        let unsent = std::mem::take(&mut client.is_unsent).then_some(client.question);
+        if let Some(following) = &mut self.following {
+            following.abandon(before, unsent);
+        }
+    }
+
+    fn invoke(
+        &mut self,
+        process: u64,
+        now: Time,
+        operation: &[u8],
+    ) -> Result<usize, ChronicleError> {
+        match &mut self.following {
+            Some(following) => following.invoke(process, now, operation),
+            None => self.chronicle.invoke(process, now, operation),
+        }
+    }
+
+    fn complete(
+        &mut self,
+        process: u64,
+        now: Time,
+        answer: &[u8],
+    ) -> Result<usize, ChronicleError> {
+        match &mut self.following {
+            Some(following) => following.complete(process, now, answer),
+            None => self.chronicle.complete(process, now, answer),
+        }
     }
 
     fn client_event(&mut self, now: Time, node: NodeIndex, event: &ClientEvent) {
@@ -237,9 +308,11 @@ impl Monitor {
         let written = match event {
             ClientEvent::Invoked { number, operation } => {
                 client.next = number + 1;
-                let invoked = self.chronicle.invoke(process, now, operation);
+                let invoked = self.invoke(process, now, operation);
                 if let Ok(question) = invoked {
-                    self.client(node).question = question;
+                    let client = self.client(node);
+                    client.question = question;
+                    client.is_unsent = true;
                 }
                 invoked
             }
@@ -247,7 +320,7 @@ impl Monitor {
                 client.answered += 1;
                 client.answer = Some(Arc::clone(result));
                 self.requests += 1;
-                self.chronicle.complete(process, now, result)
+                self.complete(process, now, result)
             }
             ClientEvent::Evicted => return self.next_process(node),
             ClientEvent::Registered { .. } | ClientEvent::Ignored(_) => return,
@@ -438,9 +511,12 @@ impl Observer<Node> for Monitor {
 
     fn after_step(&mut self, now: Time, node: NodeIndex, process: &Node) {
         self.witness.after_step(now, node, process);
+        if let Some(following) = &mut self.following {
+            following.catch_up(self.witness.oracles());
+        }
     }
 
     fn stops(&self) -> bool {
-        self.finding.is_some() || self.witness.stops()
+        self.finding.is_some() || self.witness.stops() || self.is_in_doubt()
     }
 }

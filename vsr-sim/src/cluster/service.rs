@@ -24,6 +24,12 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// An empty record of what clients saw of it.
     fn chronicle(&self) -> Box<dyn Chronicle>;
 
+    /// A judge for runs so long that nobody wants to remember them, if there is one. Without one a long run takes as much memory as it
+    /// has requests.
+    fn follower(&self) -> Option<Box<dyn Follower>> {
+        None
+    }
+
     /// The bytes of an operation that a scenario tells in the words of [`Self::operation_in_words`].
     ///
     /// # Errors
@@ -156,6 +162,46 @@ pub trait Chronicle: fmt::Debug {
     /// Judges all that was written down; what is still open is pending. The checker may take `steps` steps for each part if
     /// the order in which operations were committed does not explain the history as it is.
     fn judge(self: Box<Self>, commit_order: Vec<usize>, steps: u64) -> Judgement;
+}
+
+/// Questions and answers, judged as they come, by the order in which operations take effect; and forgotten then.
+///
+/// It may be sure that a history is linearizable, and nothing else. Where it is not sure the run is run again, with a [`Chronicle`].
+pub trait Follower: fmt::Debug {
+    /// As [`Chronicle::invoke`].
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be.
+    fn invoke(
+        &mut self,
+        process: u64,
+        now: Time,
+        operation: &[u8],
+    ) -> Result<usize, ChronicleError>;
+
+    /// As [`Chronicle::complete`].
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be.
+    fn complete(&mut self, process: u64, now: Time, answer: &[u8])
+    -> Result<usize, ChronicleError>;
+
+    /// `process` is gone: its last question stays without an answer, if it is without one.
+    fn abandon(&mut self, process: u64);
+
+    /// The question takes effect next.
+    fn take_effect(&mut self, question: usize);
+
+    /// The question, whose process is gone, cannot take effect any more.
+    fn never(&mut self, question: usize);
+
+    /// Whether it cannot be sure any more.
+    fn is_in_doubt(&self) -> bool;
+
+    /// Ends the history: what is still open is pending. Answers whether it is linearizable for certain.
+    fn finish(self: Box<Self>) -> bool;
 }
 
 /// Why something cannot be written down: a bug in a client, in the service, or in the simulator.

@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use vsr_core::checksum::Checksum;
 use vsr_core::state_machine::StateMachine;
 
-use crate::cluster::service::{AnyService, Assignment, Chronicle, Machine, Script, Service};
+use crate::cluster::service::{
+    AnyService, Assignment, Chronicle, Follower, Machine, Script, Service,
+};
 
 /// The same service, and what it is heard to answer.
 pub(super) fn overheard(service: &AnyService) -> (AnyService, Heard) {
@@ -63,6 +65,10 @@ impl Service for Overheard {
 
     fn chronicle(&self) -> Box<dyn Chronicle> {
         self.service.chronicle()
+    }
+
+    fn follower(&self) -> Option<Box<dyn Follower>> {
+        self.service.follower()
     }
 
     fn operation_from_words(&self, words: &str) -> Result<Vec<u8>, String> {

@@ -9,8 +9,8 @@ use vsr_core::state_machine::StateMachine;
 
 use super::model::Shared;
 use super::operations::{Draw, Operations};
-use crate::cluster::history::{Language, Written};
-use crate::cluster::service::{Assignment, Chronicle, Machine, Script, Service};
+use crate::cluster::history::{Followed, Language, Written};
+use crate::cluster::service::{Assignment, Chronicle, Follower, Machine, Script, Service};
 use crate::engine::random::Seed;
 
 /// What stands before the bytes of an operation that has no words of its own.
@@ -54,6 +54,11 @@ where
     fn chronicle(&self) -> Box<dyn Chronicle> {
         let (operations, model) = (Arc::clone(&self.operations), Arc::clone(&self.model));
         Box::new(Written::of(Spoken { operations, model }))
+    }
+
+    fn follower(&self) -> Option<Box<dyn Follower>> {
+        let (operations, model) = (Arc::clone(&self.operations), Arc::clone(&self.model));
+        Some(Box::new(Followed::of(Spoken { operations, model })))
     }
 
     fn operation_from_words(&self, words: &str) -> Result<Vec<u8>, String> {
@@ -142,6 +147,12 @@ impl<O: Operations> Script for Drawn<O> {
 struct Spoken<O, M> {
     operations: Arc<O>,
     model: Arc<M>,
+}
+
+impl<O, M> Clone for Spoken<O, M> {
+    fn clone(&self) -> Self {
+        Self { operations: Arc::clone(&self.operations), model: Arc::clone(&self.model) }
+    }
 }
 
 impl<O, M> Language for Spoken<O, M>

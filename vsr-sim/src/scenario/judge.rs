@@ -15,6 +15,9 @@ use crate::faults::Occasion;
 /// The steps that the checker may take for each key before a history is given up as unknown.
 const CHECK_STEPS: u64 = 5_000_000;
 
+/// What is said of a run that must be run again.
+const FORGOTTEN: &str = "what was forgotten is needed to judge it";
+
 impl<T: Listener> Run<'_, T> {
     /// The verdict of a run that ended so.
     pub(super) fn judge(&mut self, ended: Result<(), Ended>) -> Verdict {
@@ -23,6 +26,9 @@ impl<T: Listener> Run<'_, T> {
         }
         if let Some(finding) = self.monitor().finding() {
             return fail(finding);
+        }
+        if self.monitor().is_in_doubt() {
+            return Verdict::Unknown(FORGOTTEN.to_owned());
         }
         let judgement = self.judge_history();
         match (judgement, ended) {
@@ -39,6 +45,11 @@ impl<T: Listener> Run<'_, T> {
     }
 
     fn judge_history(&mut self) -> Judged {
+        match self.monitor_mut().finish_following() {
+            Some(true) => return Judged::Fine,
+            Some(false) => return Judged::Unknown(FORGOTTEN.to_owned()),
+            None => {}
+        }
         let at = self.world.now();
         let order = self.monitor_mut().commit_order();
         match self.monitor_mut().take_chronicle().judge(order, CHECK_STEPS) {

@@ -7,6 +7,16 @@ use crate::faults::Fault;
 
 /// A listener; every method does nothing unless it is written.
 pub trait Listener: Observer<Node> {
+    /// Another one that has seen nothing, and will do as this one, should the run that is about to begin have to be run again from its
+    /// beginning. Only a long run may, which is forgotten while it goes on, where that turns out to have been wrong. Before a listener
+    /// that has none, nothing is forgotten.
+    fn anew(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// A run of this service is about to begin.
     fn run_begins(&mut self, service: &AnyService) {
         let _ = service;
@@ -44,10 +54,18 @@ pub trait Listener: Observer<Node> {
 }
 
 /// Nobody.
-impl Listener for () {}
+impl Listener for () {
+    fn anew(&self) -> Option<Self> {
+        Some(())
+    }
+}
 
 /// Both, the first one first.
 impl<A: Listener, B: Listener> Listener for (A, B) {
+    fn anew(&self) -> Option<Self> {
+        Some((self.0.anew()?, self.1.anew()?))
+    }
+
     fn run_begins(&mut self, service: &AnyService) {
         self.0.run_begins(service);
         self.1.run_begins(service);

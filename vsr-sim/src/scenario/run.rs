@@ -4,7 +4,7 @@ use vsr_core::io::{Effect, Effects};
 
 use super::Scenario;
 use super::listener::Listener;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Verdict};
 use super::panics::Running;
 use super::phases::Run;
 use crate::cluster::budget;
@@ -23,6 +23,25 @@ use crate::engine::{PacketFate, PacketName};
 const EVENTS_MAX: u64 = 20_000_000;
 const EVENTS_PER_REQUEST_MAX: u64 = 200;
 
+/// A run of so many requests is a long one: what was judged of it is forgotten while it goes on.
+const REQUESTS_LONG: u32 = 20_000;
+
+/// So many operations of a long run are remembered before those that every disk has a checkpoint of.
+const OPERATIONS_KEPT: u64 = 4_096;
+
+/// From how many requests on a run is forgotten, and how much of it is not.
+#[derive(Clone, Copy, Debug)]
+struct Forgetting {
+    requests: u32,
+    operations_kept: u64,
+}
+
+impl Default for Forgetting {
+    fn default() -> Self {
+        Self { requests: REQUESTS_LONG, operations_kept: OPERATIONS_KEPT }
+    }
+}
+
 /// A world that is watched by the monitor, and by a listener.
 pub(super) type Watched<T> = World<Node, (Monitor, T)>;
 
@@ -38,6 +57,9 @@ pub struct Runner<T: Observer<Node> = ()> {
     until: Option<Time>,
     /// Whether the bad luck of packets is written down.
     is_recording: bool,
+    forgetting: Forgetting,
+    /// How many runs had to be run again, since what was forgotten was needed to judge them.
+    again_count: u64,
 }
 
 impl<T: Listener + Default> Runner<T> {
@@ -62,6 +84,21 @@ impl<T: Listener + Default> Runner<T> {
         self.until = until;
     }
 
+    /// From now on forgets runs of so many requests while they go on, instead of those of 20,000; but for as many operations, and two
+    /// laps of the log, before those that every disk has a checkpoint of.
+    ///
+    /// Verdicts are the same: where what is forgotten turns out to be needed, and where anything is found, the run is run again and
+    /// remembered.
+    pub const fn forget_from(&mut self, requests: u32, operations_kept: u64) {
+        self.forgetting = Forgetting { requests, operations_kept };
+    }
+
+    /// How many runs had to be run again, since what was forgotten was needed to judge them.
+    #[must_use]
+    pub const fn again_count(&self) -> u64 {
+        self.again_count
+    }
+
     /// As [`Self::run`]; gives too which packets met bad luck, and which.
     pub fn run_recorded(
         &mut self,
@@ -75,10 +112,38 @@ impl<T: Listener + Default> Runner<T> {
     }
 
     /// As [`Self::run`], watched by `listener` too, which is given back.
-    pub fn run_watched(&mut self, scenario: &Scenario, mut listener: T) -> (Outcome, T) {
+    pub fn run_watched(&mut self, scenario: &Scenario, listener: T) -> (Outcome, T) {
+        let requests = scenario.workload.map_or(0, |workload| workload.requests);
+        let is_long = requests >= self.forgetting.requests;
+        let Some(anew) = is_long.then(|| listener.anew()).flatten() else {
+            return self.run_once(scenario, listener, None);
+        };
+        let kept = self.forgetting.operations_kept;
+        let (outcome, listener) = self.run_once(scenario, listener, Some(kept));
+        let world = self.world.as_ref().expect("a run leaves its world behind");
+        let is_final = match outcome.verdict {
+            Verdict::Pass => true,
+            Verdict::Unknown(_) => !world.observer().0.is_in_doubt(),
+            // Told in full by who remembers everything.
+            Verdict::Fail(_) => false,
+        };
+        if is_final {
+            return (outcome, listener);
+        }
+        self.again_count += 1;
+        self.run_once(scenario, anew, None)
+    }
+
+    /// One run, of which all is remembered, unless it is said how much.
+    fn run_once(
+        &mut self,
+        scenario: &Scenario,
+        mut listener: T,
+        operations_kept: Option<u64>,
+    ) -> (Outcome, T) {
         let running = Running::begin();
         listener.run_begins(&self.service);
-        let mut world = self.begin(scenario, listener);
+        let mut world = self.begin(scenario, listener, operations_kept);
         let mut run = Run::new(scenario, &mut world, self.until);
         let ended = run.phases();
         let verdict = run.judge(ended);
@@ -105,7 +170,12 @@ impl<T: Listener + Default> Runner<T> {
     }
 
     /// A world at time zero, its disks formatted and its clocks set.
-    fn begin(&mut self, scenario: &Scenario, listener: T) -> Watched<T> {
+    fn begin(
+        &mut self,
+        scenario: &Scenario,
+        listener: T,
+        operations_kept: Option<u64>,
+    ) -> Watched<T> {
         let configuration = scenario.cluster.configuration();
         let blueprint = Blueprint {
             configuration,
@@ -145,6 +215,9 @@ impl<T: Listener + Default> Runner<T> {
         }
         if self.is_recording {
             world.network_mut().record();
+        }
+        if let Some(kept) = operations_kept {
+            world.observer_mut().0.forget(kept);
         }
         self.format_disks(&mut world);
         budget::mark(world.disk_mut(), scenario.budget, &configuration, scenario.seed);
@@ -195,7 +268,6 @@ mod tests {
     use crate::engine::time::Span;
     use crate::scenario::draw::{LATE_REQUESTS, Overrides};
     use crate::scenario::file;
-    use crate::scenario::outcome::Verdict;
 
     fn drawn(number: u64) -> Scenario {
         Scenario::draw(Seed::new(number), &Overrides::default())

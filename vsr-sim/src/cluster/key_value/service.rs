@@ -4,10 +4,11 @@ use linearizability::{KeyValue as Model, KeyValueCall, KeyValueInput, KeyValueOu
 
 use serde_json::{Map, Value, json};
 
+use super::plain::Plain;
 use super::script::KeyValueScript;
 use super::{Answer, KeyValue, Operation, grammar};
-use crate::cluster::history::{Language, Written};
-use crate::cluster::service::{Assignment, Chronicle, Machine, Script, Service};
+use crate::cluster::history::{Followed, Language, Written};
+use crate::cluster::service::{Assignment, Chronicle, Follower, Machine, Script, Service};
 use crate::cluster::words;
 
 /// The default service.
@@ -25,6 +26,10 @@ impl Service for KeyValueService {
 
     fn chronicle(&self) -> Box<dyn Chronicle> {
         Box::new(Written::<KeyValueLanguage>::default())
+    }
+
+    fn follower(&self) -> Option<Box<dyn Follower>> {
+        Some(Box::new(Followed::of(Plain)))
     }
 
     fn operation_from_words(&self, words: &str) -> Result<Vec<u8>, String> {
