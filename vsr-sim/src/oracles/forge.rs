@@ -27,6 +27,13 @@ use crate::engine::time::{Span, Time};
 #[derive(Debug, Default)]
 pub(super) struct Echo(u128);
 
+impl Echo {
+    /// One that was asked so often.
+    pub(super) const fn of(count: u128) -> Self {
+        Self(count)
+    }
+}
+
 impl StateMachine for Echo {
     fn apply(&mut self, operation: &[u8], reply: &mut Vec<u8>) {
         self.0 += 1;
@@ -100,8 +107,18 @@ impl Forge {
 
     /// A client asks; the body is what tells requests apart. The session is that of op 1.
     pub(super) fn request_of(&mut self, client: ClientId, number: u64, body: &[u8]) -> Request {
+        self.request_in(u64::from(number > 0), client, number, body)
+    }
+
+    pub(super) fn request_in(
+        &mut self,
+        session: u64,
+        client: ClientId,
+        number: u64,
+        body: &[u8],
+    ) -> Request {
         let operation = if number == 0 { Operation::Register } else { Operation::Apply };
-        let session = Session::new(u64::from(number > 0));
+        let session = Session::new(session);
         let number = RequestNumber::new(number);
         let parent = Checksum::ZERO;
         let checksum = Request::checksum_of(client, session, number, parent, operation, body);

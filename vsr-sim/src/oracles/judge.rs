@@ -104,6 +104,12 @@ impl<S: StateMachine> Oracles<S> {
         self.facts.is_in_doubt()
     }
 
+    /// The first operation that is remembered.
+    #[must_use]
+    pub const fn remembered_from(&self) -> OpNumber {
+        self.facts.log.base()
+    }
+
     /// Whether anything is remembered of this client: one that is forgotten has left, and nothing of it can be executed any more.
     #[must_use]
     pub fn knows_client(&self, client: ClientId) -> bool {

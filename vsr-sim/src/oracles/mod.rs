@@ -17,6 +17,8 @@ mod facts;
 mod finding;
 #[cfg(test)]
 mod forge;
+#[cfg(test)]
+mod forgetting;
 mod judge;
 mod liveness;
 mod log_choice;

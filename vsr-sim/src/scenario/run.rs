@@ -263,10 +263,12 @@ fn set_clocks<O: Observer<Node>>(scenario: &Scenario, world: &mut World<Node, O>
 
 #[cfg(test)]
 mod tests {
+    use vsr_core::number::OpNumber;
+
     use super::*;
     use crate::engine::random::Seed;
     use crate::engine::time::Span;
-    use crate::scenario::draw::{LATE_REQUESTS, Overrides};
+    use crate::scenario::draw::{LATE_REQUESTS, Overrides, Profile};
     use crate::scenario::file;
 
     fn drawn(number: u64) -> Scenario {
@@ -288,6 +290,27 @@ mod tests {
             assert_eq!(outcome.verdict, Verdict::Pass, "seed {number}");
             assert_eq!(outcome.requests, u64::from(asked), "seed {number}");
         }
+    }
+
+    /// Who forgets says the same as who remembers, of clusters in which everything goes wrong: and has mostly had no need to ask.
+    #[test]
+    fn runs_that_are_forgotten_come_out_as_those_that_are_remembered() {
+        let (mut remembering, mut forgetful): (Runner, Runner) = Default::default();
+        forgetful.forget_from(0, 0);
+        let mut forgotten = 0;
+        for profile in [Profile::Swarm, Profile::HarshDisk, Profile::HarshDiskBeyond] {
+            for number in 0..100 {
+                let overrides = Overrides { profile, ..Overrides::default() };
+                let scenario = Scenario::draw(Seed::new(number), &overrides);
+                let (one, other) = (remembering.run(&scenario), forgetful.run(&scenario));
+                assert_eq!(format!("{one:?}"), format!("{other:?}"), "seed {number}, {profile:?}");
+                let world = forgetful.world.as_ref().unwrap();
+                let oracles = world.observer().0.oracles();
+                forgotten += u64::from(oracles.remembered_from() > OpNumber::ZERO);
+            }
+        }
+        let again = forgetful.again_count();
+        assert!(forgotten > 60 && again < 30, "{forgotten} forgotten, {again} run again");
     }
 
     /// A run is a function of its scenario, whatever ran before it in the same memory, and whether the scenario was drawn or

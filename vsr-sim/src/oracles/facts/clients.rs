@@ -191,6 +191,9 @@ impl Clients {
         facts.heard_at = commit;
         facts.has_left = false;
         if request.request.get() != facts.asked_count() {
+            // A client that is forgotten asks again, although it has left.
+            let is_stranger = facts.asked_count() == 0 && self.has_forgotten;
+            self.is_in_doubt.set(self.is_in_doubt.get() || is_stranger);
             return false;
         }
         facts.asked.push_back(Asked {
