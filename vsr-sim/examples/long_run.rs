@@ -89,26 +89,33 @@ fn main() {
         outcome.virtual_time,
     );
     println!(
-        "the log of {SLOTS} slots was begun anew {} times; {} checkpoints were durable, {} replicas took one over, \
-         and {} restored their state",
+        "the log of {SLOTS} slots was begun anew {} times; {} checkpoints were durable; in {SLEEPS} sleeps replicas restored \
+         their state {} times, and took over the checkpoint of another {} times",
         outcome.requests / u64::from(SLOTS),
         met(Moment::CheckpointDurable),
-        met(Moment::StateTransferred),
         met(Moment::StateRestored),
+        met(Moment::StateTransferred),
     );
 }
 
-/// Again and again one of the replicas is gone for longer than the log reaches back.
+/// How often a replica sleeps, how long, and after how long the next one does.
+const SLEEPS: u64 = 40;
+const SLEEP: Span = Span::from_ms(250);
+const BETWEEN: Span = Span::from_ms(300);
+
+/// Again and again one of the replicas is gone for longer than the log reaches back; the first one longest, so that it is soon known
+/// how much memory that takes.
 fn sleepers() -> Vec<Step<Action>> {
     let sleeper = |number: u64| {
-        let node = Selector::new(format!("r{}", number % 5));
+        let node = Selector::new(format!("r{}", (number + 1) % 5));
+        let long = if number == 0 { SLEEP.times(2) } else { SLEEP };
         Step {
-            gate: Gate::At(Time::ZERO.plus(Span::from_ms(250 * (number + 1)))),
+            gate: Gate::At(Time::ZERO.plus(Span::from_ms(50)).plus(BETWEEN.times(number))),
             on: None,
             action: Action::Fault(Fault::Crash { node }),
-            lasts: Lasts::For(Span::from_ms(120)),
+            lasts: Lasts::For(long),
             why: "it sleeps through many checkpoints".to_owned(),
         }
     };
-    (0..32).map(sleeper).collect()
+    (0..SLEEPS).map(sleeper).collect()
 }

@@ -193,16 +193,22 @@ pub enum Effect<P: Process> {
 #[derive(Debug)]
 pub struct Effects<P: Process> {
     list: VecDeque<Effect<P>>,
-    /// Small ones and large ones apart: were a small write given any of them, all would be large in the end, and none in the cache.
-    buffers: [Vec<Vec<u8>>; 2],
+    /// By size, apart: were a small write given any of them, all would be as large as the largest in the end, and none in the cache.
+    buffers: [Vec<Vec<u8>>; 3],
 }
 
-/// The most bytes that a small buffer has room for.
+/// The most bytes that a small buffer has room for, and one for a sector. Both have room for so many from the beginning.
 const SMALL_BUFFER: usize = 1024;
+const SECTOR_BUFFER: usize = 4096;
+
+/// Which of the buffers are for so many bytes.
+fn buffers_for(size: usize) -> usize {
+    usize::from(size > SMALL_BUFFER) + usize::from(size > SECTOR_BUFFER)
+}
 
 impl<P: Process> Default for Effects<P> {
     fn default() -> Self {
-        Self { list: VecDeque::new(), buffers: [const { Vec::new() }; 2] }
+        Self { list: VecDeque::new(), buffers: [const { Vec::new() }; 3] }
     }
 }
 
@@ -229,15 +235,15 @@ impl<P: Process> Effects<P> {
 
     /// An empty buffer, from those given back if there is one.
     pub(super) fn buffer(&mut self, size: usize) -> Vec<u8> {
-        let size = size.max(SMALL_BUFFER);
-        let pool = &mut self.buffers[usize::from(size > SMALL_BUFFER)];
-        pool.pop().unwrap_or_else(|| Vec::with_capacity(size))
+        let class = buffers_for(size);
+        let room = [SMALL_BUFFER, SECTOR_BUFFER, size][class];
+        self.buffers[class].pop().unwrap_or_else(|| Vec::with_capacity(room))
     }
 
     /// Gives back a buffer that is no longer needed.
     pub(super) fn recycle(&mut self, mut bytes: Vec<u8>) {
         bytes.clear();
-        self.buffers[usize::from(bytes.capacity() > SMALL_BUFFER)].push(bytes);
+        self.buffers[buffers_for(bytes.capacity())].push(bytes);
     }
 }
 

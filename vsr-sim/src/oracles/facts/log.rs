@@ -110,6 +110,9 @@ impl Place {
     fn reset(&mut self) {
         self.headers.clear();
         self.views.clear();
+        // Most places only ever have one: else, in time, all would keep the memory of those that had more.
+        self.headers.shrink_to(1);
+        self.views.shrink_to(1);
         self.committed = None;
         self.effect = None;
         self.outcome = None;

@@ -293,12 +293,13 @@ impl<S: StateMachine> Oracles<S> {
         let Some(kept) = self.facts.clients.kept_mut(reply.client, reply.op) else {
             return self.facts.log.doubt();
         };
-        let first = kept.replied.get_or_insert((Checksum::of(&reply.result), reply.view));
-        let (_, first) = *first;
-        let kept = *kept;
-        let violation = reply_match::check_answered(&self.facts, reply, &kept);
+        let answered = *kept;
+        kept.replied.get_or_insert((Checksum::of(&reply.result), reply.view));
+        let violation = reply_match::check_answered(&self.facts, reply, &answered);
         self.found(violation);
-        self.count_retry(reply, first);
+        if let Some((_, first)) = answered.replied {
+            self.count_retry(reply, first);
+        }
     }
 
     /// What is answered is committed: the entry that the reply's request became, in the sender's log if that can be told.
