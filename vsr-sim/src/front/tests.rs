@@ -6,8 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vsr_core::state_machine::StateMachine;
 
 use super::environment::{Environment, Only};
+use super::model::{Sequential, Whole};
+use super::service::Embedded;
 use super::{Draw, Modelled, Operations, sweep};
+use crate::cluster::service::AnyService;
 use crate::engine::random::Seed;
+use crate::engine::time::Span;
+use crate::scenario::Scenario;
+use crate::scenario::draw::{Overrides, Profile};
+use crate::scenario::outcome::Verdict;
+use crate::scenario::run::Runner;
 
 /// Adds up bytes.
 #[derive(Debug, Default)]
@@ -166,4 +174,30 @@ fn a_service_that_is_no_function_of_its_operations_is_told_so() {
     assert!(failed.text.contains("the same scenario gave two different runs"), "{failed}");
     assert!(failed.shrunk.is_none());
     // Were such a failure shrunk, the file would hold a story that nobody sees again.
+}
+
+/// A long run is forgotten while it goes on; what is found in one is told as if it had been remembered, for it is run again.
+#[test]
+fn a_long_run_of_a_service_is_judged_by_its_model_too() {
+    let overrides = Overrides { profile: Profile::Calm, ..Overrides::default() };
+    let mut scenario = Scenario::draw(Seed::new(3), &overrides);
+    scenario.workload.as_mut().unwrap().requests = 2_000;
+    scenario.duration = Span::from_secs(1_000);
+    let judged_by = |step: fn(&mut u64, &u8) -> u64| {
+        let model = Sequential::new(|_: &u8| Whole, step);
+        let mut runner =
+            Runner::<()>::of(AnyService::new(Embedded::<Sum, _, _>::new(Additions, model)));
+        runner.forget_from(2_001, 0);
+        let remembered = runner.run(&scenario);
+        runner.forget_from(2_000, 0);
+        let outcome = runner.run(&scenario);
+        assert_eq!(format!("{outcome:?}"), format!("{remembered:?}"));
+        (outcome.verdict == Verdict::Pass, runner.again_count())
+    };
+    assert_eq!(judged_by(by_the_book), (true, 0));
+    let miscounts = |sum: &mut u64, operation: &u8| {
+        *sum += u64::from(*operation);
+        *sum + u64::from(*sum > 9_000)
+    };
+    assert_eq!(judged_by(miscounts), (false, 1));
 }
