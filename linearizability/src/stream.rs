@@ -166,11 +166,11 @@ impl<M: Model> Stream<M> {
         Ok(index)
     }
 
-    /// The question that `process` waits for, with its index.
-    pub fn open(&self, process: u64) -> Option<(usize, &Operation<M::Input, M::Output>)> {
+    /// The question that `process` waits for; its id is its index.
+    pub fn open(&self, process: u64) -> Option<&Operation<M::Input, M::Output>> {
         match self.processes.get(&process) {
             Some(&Last::Open(index)) => {
-                Some((index, &self.held[place(&self.held, index)?].operation))
+                place(&self.held, index).map(|place| &self.held[place].operation)
             }
             Some(Last::Closed { .. }) | None => None,
         }

@@ -143,10 +143,15 @@ fn spoil(dice: &mut Dice, stories: &mut [Story]) {
     }
 }
 
-/// What both judges say: the stream, and whoever has seen everything; and the history.
-fn judged(
-    stories: &[Story],
-) -> (Result<(), Refusal>, Result<(), Refusal>, History<Input<u64>, Output<u64>>) {
+/// What two judges say, and of what.
+struct Judged {
+    stream: Result<(), Refusal>,
+    /// Of who has seen everything.
+    whole: Result<(), Refusal>,
+    history: History<Input<u64>, Output<u64>>,
+}
+
+fn judged(stories: &[Story]) -> Judged {
     let mut processes = Vec::new();
     let mut process = 0;
     for story in stories {
@@ -182,7 +187,7 @@ fn judged(
     }
     let history = recorder.finish();
     let whole = explain(&MODEL, &history, order).map(drop);
-    (stream.finish(), whole, history)
+    Judged { stream: stream.finish(), whole, history }
 }
 
 #[test]
@@ -195,7 +200,7 @@ fn it_says_what_those_say_who_remember_everything() {
         if is_spoiled {
             spoil(&mut dice, &mut stories);
         }
-        let (stream, whole, history) = judged(&stories);
+        let Judged { stream, whole, history } = judged(&stories);
         assert_eq!(
             stream.is_ok(),
             whole.is_ok(),
@@ -284,7 +289,7 @@ fn it_takes_calls_as_a_recorder_does() {
     let early = HistoryError::ReturnBeforeCall { id: 0, call: 10, returned: 9 };
     assert_eq!(stream.complete(4, 9, Output::Value(0)), Err(early));
     stream.take_effect(0);
-    assert_eq!(stream.open(4).map(|(index, _)| index), Some(0));
+    assert_eq!(stream.open(4).map(|open| open.id), Some(0));
     assert_eq!(stream.complete(4, 12, Output::Value(0)), Ok(0));
     let twice = HistoryError::NothingOpen { process: 4, at: 13 };
     assert_eq!(stream.complete(4, 13, Output::Value(0)), Err(twice));

@@ -134,7 +134,7 @@ impl<L: Language> Follower for Followed<L> {
         now: Time,
         answer: &[u8],
     ) -> Result<usize, ChronicleError> {
-        let Some((_, open)) = self.stream.open(process) else {
+        let Some(open) = self.stream.open(process) else {
             let error = HistoryError::NothingOpen { process, at: moment(now) };
             return Err(ChronicleError::Order(error));
         };

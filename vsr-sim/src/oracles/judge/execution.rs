@@ -294,7 +294,7 @@ impl<S: StateMachine> Oracles<S> {
             return self.facts.log.doubt();
         };
         let answered = *kept;
-        kept.replied.get_or_insert((Checksum::of(&reply.result), reply.view));
+        kept.replied.get_or_insert_with(|| (Checksum::of(&reply.result), reply.view));
         let violation = reply_match::check_answered(&self.facts, reply, &answered);
         self.found(violation);
         if let Some((_, first)) = answered.replied {
