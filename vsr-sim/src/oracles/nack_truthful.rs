@@ -35,7 +35,7 @@ pub(super) fn check(
     } else {
         return None;
     };
-    if facts.is_overruled(&acknowledged, view) {
+    if facts.is_overruled(replica, &acknowledged, view) {
         return None;
     }
     let message = format!(
@@ -114,5 +114,26 @@ mod tests {
         assert!(!forge.fired().contains(&Property::NackTruthful), "{:?}", forge.fired());
         forge.do_view_change(1, 3, 0, &[&first]);
         assert!(forge.fired().contains(&Property::NackTruthful), "an older log is a denial");
+    }
+
+    /// r2 was to lead v1, chose a log without the operation, and stopped before it told anybody. r1 hears of that log with r2's promise
+    /// to the next view, cuts its own, and starts again before it has the log of any later view.
+    #[test]
+    fn the_log_of_a_view_that_nobody_was_told_of_allows_a_denial() {
+        for log_view in [1, 0] {
+            let mut forge = Forge::of(5);
+            let first = Arc::clone(&forge.log[0]);
+            let request = forge.request(1, b"one");
+            let entry = forge.next(0, &request);
+            forge.prepare(0, &entry, 1);
+            forge.store(1, &entry);
+            forge.ack(1, 0, &entry);
+            forge.promise(2, 6, log_view);
+            forge.do_view_change(2, 6, log_view, &[&first]);
+            forge.promise(1, 6, 0);
+            forge.do_view_change(1, 6, 0, &[&first]);
+            let expected = if log_view > 0 { vec![] } else { vec![Property::NackTruthful] };
+            assert_eq!(forge.fired(), expected);
+        }
     }
 }

@@ -89,6 +89,9 @@ struct Late {
     superseded: Vec<bool>,
 }
 
+/// How long a slow disk takes for a write or read at most, so that those under way are soon over when it is slow no longer.
+pub const SLOWEST: Span = Span::from_secs(2);
+
 /// The lanes of the fate of a write or read; those from `SECTOR` and from `FAILED_SECTOR` on are one for each sector.
 mod lane {
     pub(super) const DELAY: u64 = 0;
@@ -216,7 +219,8 @@ impl Disk {
         self.under_way[node.index()].iter().map(|slot| self.writes.get(*slot))
     }
 
-    /// From now on the disk of `node` takes `percent` hundredths of its ordinary time in this zone, or in all.
+    /// From now on the disk of `node` takes `percent` hundredths of its ordinary time in this zone, or in all: [`SLOWEST`] at most,
+    /// besides the tail that bad luck adds.
     pub fn set_slowness(&mut self, node: NodeIndex, zone: Option<Zone>, percent: u64) {
         let first = node.index() * self.zone_count;
         let places = match zone {
@@ -290,14 +294,15 @@ impl Disk {
     fn delay(&self, place: usize, latency: Span, sectors: u64, fate: Fate) -> Span {
         let rates = &self.rates;
         let jitter = Span::from_ns(fate.up_to(lane::DELAY, rates.jitter.as_ns()));
-        let mut delay = latency.plus(rates.sector_latency.times(sectors)).plus(jitter);
-        if rates.tail_ppm > 0 && fate.chance(lane::TAIL, rates.tail_ppm) {
-            delay = delay.plus(Span::from_ns(fate.up_to(lane::TAIL_LENGTH, rates.tail.as_ns())));
+        let ordinary = latency.plus(rates.sector_latency.times(sectors)).plus(jitter);
+        let delay = match self.slowness[place] {
+            100 => ordinary,
+            percent => ordinary.percent(percent).min(SLOWEST.max(ordinary)),
+        };
+        if rates.tail_ppm == 0 || !fate.chance(lane::TAIL, rates.tail_ppm) {
+            return delay;
         }
-        match self.slowness[place] {
-            100 => delay,
-            percent => delay.percent(percent),
-        }
+        delay.plus(Span::from_ns(fate.up_to(lane::TAIL_LENGTH, rates.tail.as_ns())))
     }
 
     /// Takes a write; gives its number, and how long until it completes.

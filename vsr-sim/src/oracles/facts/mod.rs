@@ -180,13 +180,26 @@ impl Facts {
     }
 
     /// Whether a view after that of the acknowledgement, `view` at the latest, has begun with a log that lacks what was acknowledged.
-    pub(super) fn is_overruled(&self, acknowledged: &Acknowledged, view: ViewNumber) -> bool {
+    ///
+    /// Whoever promises the log of a later view has it from the beginning of that view, of which nobody else may have been told. What
+    /// `replica` itself promised is no excuse: having had the log of a later view, it does not go back to that of an older one.
+    pub(super) fn is_overruled(
+        &self,
+        replica: ReplicaIndex,
+        acknowledged: &Acknowledged,
+        view: ViewNumber,
+    ) -> bool {
         let Acknowledged { op, checksum, .. } = *acknowledged;
-        let lacks = |begun: &Begun| {
-            begun.op < op || self.log.ancestor(begun.op, begun.head, op) != Some(checksum)
+        let is_later = |of: ViewNumber| of > acknowledged.view && of <= view;
+        let lacks = |end: OpNumber, head: Checksum| {
+            end < op || self.log.ancestor(end, head, op) != Some(checksum)
         };
-        let later = |begun: &&Begun| begun.view > acknowledged.view && begun.view <= view;
-        self.begun.iter().filter(later).any(lacks)
+        let begun = self.begun.iter().filter(|begun| is_later(begun.view));
+        let mut held = self.promised.iter().filter(|promised| {
+            promised.from != replica && is_later(promised.log_view) && promised.reach <= promised.op
+        });
+        begun.map(|begun| (begun.op, begun.head)).any(|(end, head)| lacks(end, head))
+            || held.any(|promised| lacks(promised.op, promised.head))
     }
 
     pub(super) fn replica(&self, replica: ReplicaIndex) -> &ReplicaFacts {
