@@ -96,6 +96,12 @@ impl Journal {
         self.base.op
     }
 
+    /// The header of that operation, or the root.
+    #[must_use]
+    pub const fn base_header(&self) -> &Header {
+        &self.base
+    }
+
     /// n: the head.
     #[must_use]
     pub const fn op(&self) -> OpNumber {

@@ -121,6 +121,11 @@ impl<S: StateMachine> Replica<S> {
             asked: OpNumber::ZERO,
             base: None,
         });
+        let checkpoint = *self.journal.base_header();
+        if op < checkpoint.op {
+            // Who tells of the log is behind our checkpoint, which holds what the view, or one before it, has committed.
+            self.restart_install(&checkpoint);
+        }
         self.timers.stop(Timeout::GetView);
         self.timers.stop(Timeout::ResendDoViewChange);
         self.timers.start(Timeout::Repair, self.now);
