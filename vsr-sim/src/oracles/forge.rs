@@ -194,6 +194,16 @@ impl Forge {
         self.oracles.frame_sent(self.now, &Frame::Message(message));
     }
 
+    /// A replica passes a request on, and it arrives.
+    pub(super) fn forward(&mut self, from: u8, to: u8, request: &Request) {
+        let cluster = self.configuration.cluster;
+        let command = Command::Forward(Arc::new(request.clone()));
+        let frame = Frame::Message(Message { cluster, from: r(from), view: v(0), command });
+        self.oracles.frame_sent(self.now, &frame);
+        let delivery = Delivery { to: Some(r(to)), sent: self.now, is_copy: false };
+        self.oracles.frame_delivered(self.now, &frame, &delivery);
+    }
+
     /// The primary of the view prepares, and says how much is committed.
     pub(super) fn prepare(&mut self, view: u64, entry: &Arc<Entry>, commit: u64) {
         let primary = self.configuration.primary(v(view)).get();
@@ -203,7 +213,7 @@ impl Forge {
 
     /// The replica ends a step, having last seen its wall clock show `wall`.
     pub(super) fn clock(&mut self, replica: u8, wall: u64) {
-        self.oracles.clock_shown(ReplicaIndex::new(replica), Some(wall));
+        self.oracles.step_ends(ReplicaIndex::new(replica), Some(wall));
     }
 
     pub(super) fn ack(&mut self, from: u8, view: u64, entry: &Entry) {

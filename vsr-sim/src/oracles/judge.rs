@@ -225,6 +225,7 @@ impl<S: StateMachine> Oracles<S> {
         known.is_up = false;
         known.normal_view = None;
         known.stamped = None;
+        known.passed_on = None;
         if self.facts.replicas.iter().all(|replica| !replica.is_up) {
             self.facts.full_stop_at = Some(now);
             self.exposure.count(Moment::FullStop);

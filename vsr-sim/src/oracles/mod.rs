@@ -19,6 +19,7 @@ mod finding;
 mod forge;
 #[cfg(test)]
 mod forgetting;
+mod forward_once;
 mod judge;
 mod liveness;
 mod log_choice;

@@ -94,6 +94,8 @@ properties! {
     PromiseKept = Safety, "I19", "promise-kept", "A replica went on in a view that it had promised to leave.";
     /// Timestamps increase along the log, and follow the clocks.
     TimestampMonotone = Safety, "I27", "timestamp-monotone", "An operation was given a timestamp from the past.";
+    /// A request makes one hop at most.
+    ForwardOnce = Safety, "L7", "forward-once", "A request that had been passed on was passed on again.";
     /// Nothing panics.
     NoPanic = Panic, "I24", "no-panic", "The code under test panicked.";
     /// No number leaves its range, and no write its place.

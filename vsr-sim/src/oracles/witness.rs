@@ -197,7 +197,7 @@ impl Observer<Node> for Witness {
             return;
         };
         let oracles = &mut self.oracles;
-        oracles.clock_shown(replica, running.wall());
+        oracles.step_ends(replica, running.wall());
         running.replica().state_machine().collect(|call| match call {
             Call::Applied(applied) => {
                 oracles.applied(now, replica, applied.operation, applied.reply, applied.digest);

@@ -90,6 +90,8 @@ pub(super) struct ReplicaFacts {
     pub(super) has_spoken: bool,
     /// The view of the last message that only a normal replica sends, in this incarnation and phase.
     pub(super) normal_view: Option<ViewNumber>,
+    /// The request that it was passed on by another replica in the step under way.
+    pub(super) passed_on: Option<Checksum>,
     /// The first entry that it has made in the step under way.
     pub(super) stamped: Option<Stamped>,
 }

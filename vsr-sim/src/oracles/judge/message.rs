@@ -11,8 +11,8 @@ use super::super::exposure::Moment;
 use super::super::facts::{Acknowledged, Begun, Held, How, Promised};
 use super::super::timestamp_monotone::Stamped;
 use super::super::{
-    ack_truthful, bounds, log_choice, log_reuse, nack_truthful, one_log_per_view, promise_kept,
-    timestamp_monotone, view_monotone, view_quorum, view_survival,
+    ack_truthful, bounds, forward_once, log_choice, log_reuse, nack_truthful, one_log_per_view,
+    promise_kept, timestamp_monotone, view_monotone, view_quorum, view_survival,
 };
 use super::{Delivery, Oracles};
 use crate::engine::time::Time;
@@ -49,7 +49,11 @@ impl<S: StateMachine> Oracles<S> {
                 self.seen(from, entry.header(), "Repaired");
             }
             Command::StartViewChange => self.exposure.count(Moment::Vote),
-            Command::Forward(_) => self.exposure.count(Moment::RequestForwarded),
+            Command::Forward(request) => {
+                self.exposure.count(Moment::RequestForwarded);
+                let violation = forward_once::check(&self.facts, from, request);
+                self.found(violation);
+            }
             Command::CommitOk(ok) => {
                 let violation = log_reuse::check_said(&self.facts, from, ok.checkpoint, "CommitOk");
                 self.found(violation);
@@ -207,8 +211,10 @@ impl<S: StateMachine> Oracles<S> {
     }
 
     /// A replica has made a step, having last seen its wall clock show `wall`, in nanoseconds; `None` if it has not looked yet.
-    pub fn clock_shown(&mut self, replica: ReplicaIndex, wall: Option<u64>) {
-        let Some(stamped) = self.facts.replica_mut(replica).stamped.take() else { return };
+    pub fn step_ends(&mut self, replica: ReplicaIndex, wall: Option<u64>) {
+        let known = self.facts.replica_mut(replica);
+        known.passed_on = None;
+        let Some(stamped) = known.stamped.take() else { return };
         let violation = wall
             .and_then(|wall| timestamp_monotone::check_clock(&self.facts, replica, &stamped, wall));
         self.found(violation);
@@ -295,6 +301,9 @@ impl<S: StateMachine> Oracles<S> {
         to: ReplicaIndex,
         delivery: &Delivery,
     ) {
+        if let Command::Forward(request) = &message.command {
+            self.facts.replica_mut(to).passed_on = Some(request.checksum);
+        }
         let known = self.facts.replica(to);
         let is_late = known.booted_at > Time::ZERO && delivery.sent < known.booted_at;
         let is_old = message.view < known.disk.promise().view;
