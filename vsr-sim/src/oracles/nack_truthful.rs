@@ -116,8 +116,9 @@ mod tests {
         assert!(forge.fired().contains(&Property::NackTruthful), "an older log is a denial");
     }
 
-    /// r2 was to lead v1, chose a log without the operation, and stopped before it told anybody. r1 hears of that log with r2's promise
-    /// to the next view, cuts its own, and starts again before it has the log of any later view.
+    /// r2 was to lead v1, chose a log without the operation, and stopped before it told anybody.
+    ///
+    /// r1 hears of that log with r2's promise to the next view, cuts its own, and starts again before it has the log of any later view.
     #[test]
     fn the_log_of_a_view_that_nobody_was_told_of_allows_a_denial() {
         for log_view in [1, 0] {
