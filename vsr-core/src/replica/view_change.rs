@@ -6,7 +6,9 @@
 //!
 //! The choice of the log is the paper's: the greatest log view, then the greatest op. It is safe because of two rules that
 //! hold everywhere else: an acknowledgement covers the whole log up to its operation, durably; and `log_view` is raised only
-//! when the whole log of that view is durable. So a promise's log is never shorter than what its sender has acknowledged.
+//! when the whole log of that view is durable. So a promise's log is never shorter than what its sender has acknowledged, but for what it
+//! has cut off since: what a later view began without, or what it cut as the primary of a view that did not begin, since a quorum
+//! denied it. Neither was ever committed in the view of that log or before, and more a denial does not say.
 
 use alloc::sync::Arc;
 

@@ -27,7 +27,7 @@ pub(super) fn check(
         if chosen.op < start.op || ancestor(facts, chosen, start.op) != Some(head) {
             continue;
         }
-        if chosen.op > start.op && !may_be_cut(facts, chosen, start.op.next()) {
+        if chosen.op > start.op && !facts.is_denied(chosen, start.op.next()) {
             place = "what is cut off is not denied by enough";
             continue;
         }
@@ -49,31 +49,6 @@ fn ancestor(facts: &Facts, promised: &Promised, op: OpNumber) -> Option<Checksum
         return Some(Checksum::ZERO);
     }
     facts.log.ancestor(promised.op, promised.head, op)
-}
-
-/// Whether so many deny the entry at `op` of the log that it cannot have been committed.
-///
-/// Of those who were never normal in the view in
-/// which it was prepared nobody has acknowledged it; nor has who promises a log without it, of that view or a later one, unless it
-/// cannot tell where its log ended.
-fn may_be_cut(facts: &Facts, chosen: &Promised, op: OpNumber) -> bool {
-    let Some(checksum) = ancestor(facts, chosen, op) else { return false };
-    let header = facts.log.place(op).and_then(|place| place.header(checksum));
-    let Some(prepared) = header.map(|header| header.view) else { return false };
-    let denies = |other: &&Promised| {
-        other.view == chosen.view
-            && (other.log_view < prepared
-                || if other.op < op {
-                    other.reach < op
-                } else {
-                    ancestor(facts, other, op).is_some_and(|own| own != checksum)
-                })
-    };
-    let is_denier = |replica: &ReplicaIndex| {
-        facts.promised.iter().filter(denies).any(|other| other.from == *replica)
-    };
-    let deniers = facts.configuration.replicas().filter(is_denier).count();
-    deniers >= usize::from(facts.quorums.nack())
 }
 
 const fn rank(promised: &Promised) -> (u64, u64) {

@@ -1,8 +1,9 @@
 //! I18: a replica never denies what it has acknowledged, whatever has become of its disk.
 //!
 //! A promise speaks of all that its sender may have acknowledged in the view of its log: what the promise leaves out, or gives
-//! another entry for, is denied. Who decides by such a denial cuts off what a client may have an answer for. Only the log of a later
-//! view allows it: what that lacks was never committed, and has been cut off.
+//! another entry for, is denied. Who decides by such a denial cuts off what a client may have an answer for. Only what was never
+//! committed may be denied, and has been cut off: what the log of a later view lacks, and what so many others denied to the sender, when
+//! it was to lead a later view, that it could not be kept.
 
 use vsr_core::message::DoViewChange;
 use vsr_core::number::{ReplicaIndex, ViewNumber};
@@ -136,5 +137,96 @@ mod tests {
             let expected = if log_view > 0 { vec![] } else { vec![Property::NackTruthful] };
             assert_eq!(forge.fired(), expected);
         }
+    }
+
+    /// r1 has acknowledged an operation and is to lead v1; it tells of it, and these deny it.
+    ///
+    /// v2 may begin with what r4 has. Then r1 promises to `view` that its log ends before it.
+    fn denied_to_who_was_to_lead(deniers: &[u8], is_kept: bool, view: u64) -> Vec<Property> {
+        let mut forge = Forge::of(5);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        let (long, short) = ([&first, &entry], [&first]);
+        forge.prepare(0, &entry, 1);
+        forge.store(1, &entry);
+        forge.ack(1, 0, &entry);
+        forge.store(4, &entry);
+        for replica in deniers {
+            forge.promise(*replica, 1, 0);
+            forge.do_view_change(*replica, 1, 0, &short);
+        }
+        forge.promise(1, 1, 0);
+        forge.do_view_change(1, 1, 0, &long);
+        if is_kept {
+            for (replica, log) in [(2, &short[..]), (3, &short), (4, &long)] {
+                forge.promise(replica, 2, 0);
+                forge.do_view_change(replica, 2, 0, log);
+            }
+            forge.store(2, &entry);
+            forge.promise(2, 2, 2);
+            forge.start_view(2, 2, &long, 1);
+        }
+        forge.promise(1, view, 0);
+        forge.do_view_change(1, view, 0, &short);
+        forge.fired()
+    }
+
+    /// It cut its log by that, and went on before it had the log of v1.
+    #[test]
+    fn what_a_quorum_denied_to_who_was_to_lead_may_be_denied() {
+        for view in [1, 3] {
+            assert_eq!(denied_to_who_was_to_lead(&[0, 2, 3], false, view), []);
+            assert_eq!(denied_to_who_was_to_lead(&[0, 2], false, view), [Property::NackTruthful]);
+        }
+        // r0, r1 and r4 may have committed it, and a client have been told.
+    }
+
+    /// r4 has it whole, and v2 keeps it: there it may be committed, with the help of others. r1 still speaks of the log of v0 alone.
+    #[test]
+    fn a_view_that_keeps_it_does_not_make_the_denial_a_lie() {
+        assert_eq!(denied_to_who_was_to_lead(&[0, 2, 3], true, 3), []);
+        assert_eq!(denied_to_who_was_to_lead(&[2, 3], true, 3), [Property::NackTruthful]);
+    }
+
+    /// Others deny it to v2; r1, which has acknowledged it, is not to lead that, and has nothing to cut before v2 has begun.
+    #[test]
+    fn denials_are_no_excuse_for_who_does_not_decide_by_them() {
+        let mut forge = Forge::of(5);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.store(1, &entry);
+        forge.ack(1, 0, &entry);
+        for replica in [0, 2, 3] {
+            forge.promise(replica, 2, 0);
+            forge.do_view_change(replica, 2, 0, &[&first]);
+        }
+        forge.promise(1, 2, 0);
+        forge.do_view_change(1, 2, 0, &[&first, &entry]);
+        assert_eq!(forge.fired(), []);
+        forge.promise(1, 3, 0);
+        forge.do_view_change(1, 3, 0, &[&first]);
+        assert_eq!(forge.fired(), [Property::NackTruthful]);
+    }
+
+    /// r1 is to lead v1, and denies at once what it has acknowledged: nobody could have told it before.
+    #[test]
+    fn who_denies_before_it_has_told_is_told() {
+        let mut forge = Forge::of(5);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.store(1, &entry);
+        forge.ack(1, 0, &entry);
+        for replica in [0, 2, 3] {
+            forge.promise(replica, 1, 0);
+            forge.do_view_change(replica, 1, 0, &[&first]);
+        }
+        forge.promise(1, 1, 0);
+        forge.do_view_change(1, 1, 0, &[&first]);
+        assert_eq!(forge.fired(), [Property::NackTruthful]);
     }
 }

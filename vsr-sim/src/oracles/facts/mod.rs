@@ -32,7 +32,7 @@ pub(super) struct Facts {
     pub(super) log: Log,
     pub(super) replicas: Vec<ReplicaFacts>,
     pub(super) clients: Clients,
-    /// What was promised for views that have not begun.
+    /// What was promised for views that have not begun, and for those whose primary may still go by it.
     pub(super) promised: Vec<Promised>,
     /// The logs that views have begun with.
     pub(super) begun: Vec<Begun>,
@@ -168,23 +168,37 @@ impl Facts {
         self.log.is_in_doubt() || self.clients.is_in_doubt()
     }
 
-    /// A replica has promised a log to a view. One that has begun needs no promises any more.
+    /// A replica has promised a log to a view.
     pub(super) fn see_promised(&mut self, promised: Promised) {
-        if promised.view > self.log.newest().0 && !self.promised.contains(&promised) {
+        let is_needed = self.needs_promises(self.log.newest().0, promised.view);
+        if is_needed && !self.promised.contains(&promised) {
             self.promised.push(promised);
         }
     }
 
     /// A view has begun: what was promised to it, and to those before it, has served.
     pub(super) fn see_begun(&mut self, begun: Begun) {
-        self.promised.retain(|promised| promised.view > begun.view);
+        let mut promised = std::mem::take(&mut self.promised);
+        promised.retain(|promised| self.needs_promises(begun.view, promised.view));
+        self.promised = promised;
         self.begun.push(begun);
     }
 
-    /// Whether a view after that of the acknowledgement, `view` at the latest, has begun with a log that lacks what was acknowledged.
+    /// Whether it matters what was promised to `view`, of which `begun` is the newest that has begun: its primary may have decided by
+    /// that, and speaks of an older log until it has that of `view` or a later one.
+    fn needs_promises(&self, begun: ViewNumber, view: ViewNumber) -> bool {
+        let primary = self.replica(self.configuration.primary(view)).disk.established();
+        view > begun || (primary.sequence > 0 && primary.log_view < view)
+    }
+
+    /// Whether a view after that of the acknowledgement, `view` at the latest, has begun with a log that lacks what was acknowledged, or
+    /// was to begin with one.
     ///
     /// Whoever promises the log of a later view has it from the beginning of that view, of which nobody else may have been told. What
     /// `replica` itself promised is no excuse: having had the log of a later view, it does not go back to that of an older one.
+    ///
+    /// But if `replica` was to lead such a view, told of the entry, and so many others denied it that it was never committed, then it
+    /// may have cut its log before that, and have stopped before it had all of the log that the view was to begin with.
     pub(super) fn is_overruled(
         &self,
         replica: ReplicaIndex,
@@ -200,8 +214,48 @@ impl Facts {
         let mut held = self.promised.iter().filter(|promised| {
             promised.from != replica && is_later(promised.log_view) && promised.reach <= promised.op
         });
+        let mut led = self.promised.iter().filter(|promised| {
+            promised.from == replica
+                && is_later(promised.view)
+                && self.configuration.primary(promised.view) == replica
+        });
         begun.map(|begun| (begun.op, begun.head)).any(|(end, head)| lacks(end, head))
             || held.any(|promised| lacks(promised.op, promised.head))
+            || led.any(|own| !lacks(own.op, own.head) && self.may_be_cut(own, op))
+    }
+
+    /// Whether the log that `own` speaks of may be cut before the entry at `op`, by the denials of others, of that or of one before it
+    /// that is not too old for it.
+    fn may_be_cut(&self, own: &Promised, op: OpNumber) -> bool {
+        let first = own.op.minus(u64::from(self.configuration.pipeline_max)).next();
+        (first.get()..=op.get()).any(|op| self.is_denied(own, OpNumber::new(op)))
+    }
+
+    /// Whether so many others deny the entry at `op` of the log that `chosen` speaks of, in their promises to the same view, that it
+    /// cannot have been committed.
+    ///
+    /// Of those who were never normal in the view in which it was prepared nobody has acknowledged it; nor has who promises a log
+    /// without it, of that view or a later one, unless it cannot tell where its log ended.
+    pub(super) fn is_denied(&self, chosen: &Promised, op: OpNumber) -> bool {
+        let Some(checksum) = self.log.ancestor(chosen.op, chosen.head, op) else { return false };
+        let header = self.log.place(op).and_then(|place| place.header(checksum));
+        let Some(prepared) = header.map(|header| header.view) else { return false };
+        let denies = |other: &&Promised| {
+            other.view == chosen.view
+                && other.from != chosen.from
+                && (other.log_view < prepared
+                    || if other.op < op {
+                        other.reach < op
+                    } else {
+                        let own = self.log.ancestor(other.op, other.head, op);
+                        own.is_some_and(|own| own != checksum)
+                    })
+        };
+        let is_denier = |replica: &ReplicaIndex| {
+            self.promised.iter().filter(denies).any(|other| other.from == *replica)
+        };
+        let deniers = self.configuration.replicas().filter(is_denier).count();
+        deniers >= usize::from(self.quorums.nack())
     }
 
     pub(super) fn replica(&self, replica: ReplicaIndex) -> &ReplicaFacts {
