@@ -203,7 +203,8 @@ fn scaling() {
         let shape = Shape { pipeline, clients: 64, ..shape };
         tell(format!("calm, pipeline of {pipeline}, 64 clients: messages a core-second"), shape);
     }
-    for requests in [100, 1_000, 10_000, 100_000] {
+    // A hundred are over before the system has counted any time.
+    for requests in [1_000, 10_000, 100_000] {
         tell(
             format!("calm, {requests} requests: messages a core-second"),
             Shape { requests, ..shape },
