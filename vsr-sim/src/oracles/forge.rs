@@ -9,8 +9,8 @@ use vsr_core::configuration::Configuration;
 use vsr_core::header::{Entry, Header, Operation};
 use vsr_core::io::Zone;
 use vsr_core::message::{
-    ClientMessage, Command, Commit, DoViewChange, Message, Prepare, PrepareOk, Reply, Request,
-    StartView,
+    ClientMessage, Command, Commit, DoViewChange, Eviction, Message, Prepare, PrepareOk, Reply,
+    Request, StartView,
 };
 use vsr_core::number::{ClientId, OpNumber, ReplicaIndex, RequestNumber, Session, ViewNumber};
 use vsr_core::state_machine::StateMachine;
@@ -192,6 +192,18 @@ impl Forge {
         let cluster = self.configuration.cluster;
         let message = Message { cluster, from: r(from), view: v(view), command };
         self.oracles.frame_sent(self.now, &Frame::Message(message));
+    }
+
+    /// A replica tells the client that its session is gone, or one `later` that it never had.
+    pub(super) fn evict(&mut self, from: u8, later: u64) {
+        let eviction = Eviction {
+            cluster: self.configuration.cluster,
+            from: r(from),
+            view: v(0),
+            client: CLIENT,
+            session: Session::new(1 + later),
+        };
+        self.oracles.frame_sent(self.now, &Frame::ClientMessage(ClientMessage::Eviction(eviction)));
     }
 
     /// A replica passes a request on, and it arrives.

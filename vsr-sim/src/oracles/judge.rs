@@ -15,6 +15,7 @@ use vsr_core::quorum::ReplicaSet;
 use vsr_core::state_machine::StateMachine;
 use vsr_core::wire::Frame;
 
+use super::eviction_truthful;
 use super::exposure::{Exposure, Moment};
 use super::facts::Facts;
 use super::liveness::{Bounds, Environment, Phase};
@@ -165,6 +166,8 @@ impl<S: StateMachine> Oracles<S> {
             Frame::ClientMessage(ClientMessage::Reply(reply)) => self.reply_sent(reply),
             Frame::ClientMessage(ClientMessage::Eviction(eviction)) => {
                 self.said(eviction.from, eviction.view, true, "Eviction");
+                let violation = eviction_truthful::check(&self.facts, eviction);
+                self.found(violation);
             }
         }
     }

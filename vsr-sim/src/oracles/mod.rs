@@ -10,6 +10,7 @@ mod agreement;
 mod bounds;
 mod checkpoint_equal;
 mod determinism;
+mod eviction_truthful;
 mod exactly_once;
 mod execution_order;
 mod exposure;

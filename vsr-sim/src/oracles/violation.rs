@@ -94,6 +94,8 @@ properties! {
     PromiseKept = Safety, "I19", "promise-kept", "A replica went on in a view that it had promised to leave.";
     /// Timestamps increase along the log, and follow the clocks.
     TimestampMonotone = Safety, "I27", "timestamp-monotone", "An operation was given a timestamp from the past.";
+    /// A client is told that its session is gone only if it is.
+    EvictionTruthful = Safety, "L2", "eviction-truthful", "A client was told that its session is gone, which it is not.";
     /// A request makes one hop at most.
     ForwardOnce = Safety, "L7", "forward-once", "A request that had been passed on was passed on again.";
     /// Nothing panics.

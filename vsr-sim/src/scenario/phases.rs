@@ -251,6 +251,7 @@ impl<'a, T: Listener> Run<'a, T> {
         let (now, core, environment) = (self.world.now(), self.core_replicas(), self.environment());
         self.monitor_mut().oracles_mut().begin_liveness(now, core, &environment);
         let late = if self.scenario.workload.is_some() { LATE_REQUESTS } else { 0 };
+        let answered = self.monitor().requests();
         for client in 0..self.scenario.cluster.clients {
             // What a step asked for is asked for, however long that took; of the workload, what time allowed.
             let asked = match u32::try_from(self.requests[usize::from(client)].len()) {
@@ -264,6 +265,11 @@ impl<'a, T: Listener> Run<'a, T> {
             self.tell_clients();
             self.look_on()?;
             if self.clients_are_done() && self.monitor().oracles().is_settled() {
+                if late > 0 && self.monitor().requests() == answered {
+                    // Whoever gives up all that it waits for is done as well.
+                    let words = "since faults have stopped no client was answered".to_owned();
+                    return self.broken(FindingKind::NoProgress, "clients-answered", words);
+                }
                 return Ok(());
             }
             self.refuse_overdue(

@@ -222,6 +222,12 @@ impl Clients {
         }
     }
 
+    /// Whether the client has this session, by all that is committed.
+    pub(in super::super) fn has_session(&self, client: ClientId, session: Session) -> bool {
+        let facts = self.clients.get(&client);
+        facts.and_then(|facts| facts.session).is_some_and(|(own, _)| own == session)
+    }
+
     /// All that clients wait for.
     pub(in super::super) fn outstanding(
         &self,
