@@ -126,4 +126,21 @@ mod tests {
         forge.start_view(1, 1, &log.iter().collect::<Vec<_>>(), 9);
         assert_eq!(forge.fired(), [Property::Bounds]);
     }
+
+    /// A write that went astray left an entry in a slot that is not its own; then a crash tears the write that belongs there.
+    #[test]
+    fn what_a_torn_write_lets_show_may_have_gone_astray() {
+        let mut forge = Forge::of(3);
+        let request = forge.request(1, b"one");
+        let entry = forge.append(0, &request);
+        let op = entry.header().op.get();
+        forge.tear(1, op + 1, &entry);
+        assert_eq!(forge.fired(), []);
+        let slot = (op + 1) % u64::from(forge.configuration.slots);
+        let offset = slot * forge.configuration.prepare_slot_size();
+        let mut bytes = entry.header().encode().to_vec();
+        bytes.extend_from_slice(entry.body());
+        forge.write(1, vsr_core::io::Zone::Prepares, offset, &bytes);
+        assert_eq!(forge.fired(), [Property::Bounds], "nobody may write it there");
+    }
 }

@@ -20,7 +20,7 @@ use vsr_core::wire::Frame;
 
 use super::judge::{Delivery, DiskBytes, Oracles};
 use super::violation::Property;
-use crate::engine::disk::MishapKind;
+use crate::engine::disk::{MishapKind, Resolution};
 use crate::engine::time::{Span, Time};
 
 /// A service that answers with what it was asked, and counts.
@@ -285,6 +285,17 @@ impl Forge {
         let slot = entry.header().op.get() % u64::from(self.configuration.slots);
         let offset = slot * self.configuration.prepare_slot_size();
         self.write(replica, Zone::Prepares, offset, &bytes);
+    }
+
+    /// A crash has met a write to the slot of `op`; the entry is what is there now.
+    pub(super) fn tear(&mut self, replica: u8, op: u64, entry: &Entry) {
+        let mut bytes = entry.header().encode().to_vec();
+        bytes.extend_from_slice(entry.body());
+        let slot = op % u64::from(self.configuration.slots);
+        let offset = slot * self.configuration.prepare_slot_size();
+        let found = DiskBytes { replica: r(replica), zone: Zone::Prepares, offset, bytes: &bytes };
+        let resolution = Resolution::Torn { new: 1, old: 1 };
+        self.oracles.write_resolved(self.now, &found, resolution);
     }
 
     /// The entry is not on the disk any more, and nobody was told.

@@ -17,6 +17,9 @@ use super::{DiskBytes, Oracles};
 use crate::engine::disk::{MishapKind, Resolution};
 use crate::engine::time::Time;
 
+/// Where something is seen that a crash has left.
+const CRASH: &str = "crash";
+
 impl<S: StateMachine> Oracles<S> {
     /// A write is durable, in full. Formatting counts too, before anything else.
     pub fn write_completed(&mut self, now: Time, written: &DiskBytes<'_>) {
@@ -35,7 +38,7 @@ impl<S: StateMachine> Oracles<S> {
             }
             Resolution::Torn { .. } => self.exposure.count(Moment::WriteTorn),
         }
-        let is_whole = self.disk_holds(found, "crash");
+        let is_whole = self.disk_holds(found, CRASH);
         match found.zone {
             Zone::Prepares if !is_whole => self.exposure.count(Moment::TornEntry),
             Zone::Superblock if !is_whole => self.exposure.count(Moment::TornSuperblock),
@@ -106,13 +109,15 @@ impl<S: StateMachine> Oracles<S> {
         })
     }
 
+    /// Whether the slot is that of the entry.
+    fn belongs(&self, header: &Header, slot: u64) -> bool {
+        let slots = u64::from(self.facts.configuration.slots);
+        header.op.get() % slots == slot && self.facts.log.has_room(header.op)
+    }
+
     fn slot_shows(&mut self, found: &DiskBytes<'_>, slot: usize, kind: MishapKind) {
-        let slot_count = u64::from(self.facts.configuration.slots);
         // An entry that was meant for another slot is nothing here.
-        let belongs = |header: &Header| {
-            header.op.get() % slot_count == slot as u64 && self.facts.log.has_room(header.op)
-        };
-        let header = entry_in(found.bytes).filter(belongs);
+        let header = entry_in(found.bytes).filter(|header| self.belongs(header, slot as u64));
         let held = header.as_ref().map(Held::of);
         if let Some(header) = &header {
             self.facts.log.see(header);
@@ -235,7 +240,9 @@ impl<S: StateMachine> Oracles<S> {
     }
 
     fn slot_holds(&mut self, found: &DiskBytes<'_>, slot: u64, place: &str) -> bool {
-        let header = entry_in(found.bytes);
+        // Where a crash has torn a write, there may be left what another that had gone astray put there before.
+        let header =
+            entry_in(found.bytes).filter(|header| place != CRASH || self.belongs(header, slot));
         if let Some(header) = &header {
             let violation = bounds::check_slot(&self.facts, found.replica, header.op, slot);
             if violation.is_some() {
