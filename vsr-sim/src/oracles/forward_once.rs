@@ -12,7 +12,7 @@ pub(super) fn check(facts: &Facts, by: ReplicaIndex, request: &Request) -> Optio
         return None;
     }
     let message = format!(
-        "{by} was passed the request {} of {}, and is no client's next hop\nit passes it on",
+        "another replica has passed request {} of {} on to {by}\n{by} passes it on once more",
         request.request, request.client,
     );
     Some(facts.violation(Property::ForwardOnce, "Forward", message))

@@ -50,8 +50,22 @@ pub(super) fn check(
 mod tests {
     use std::sync::Arc;
 
+    use vsr_core::header::Entry;
+
     use crate::oracles::forge::Forge;
     use crate::oracles::violation::Property;
+
+    /// The first entry of the log, and a second one that only `replica` has, which has acknowledged it.
+    fn acknowledged(count: u8, replica: u8) -> (Forge, Arc<Entry>, Arc<Entry>) {
+        let mut forge = Forge::of(count);
+        let first = Arc::clone(&forge.log[0]);
+        let request = forge.request(1, b"one");
+        let entry = forge.next(0, &request);
+        forge.prepare(0, &entry, 1);
+        forge.store(replica, &entry);
+        forge.ack(replica, 0, &entry);
+        (forge, first, entry)
+    }
 
     /// r1 has acknowledged an operation; its disk loses it, it starts again, and says that its log ends before it.
     #[test]
@@ -81,13 +95,7 @@ mod tests {
     /// r1 acknowledges an entry of view 0 that view 1 begins without, cuts it off, and is gone before it has the log of view 1.
     #[test]
     fn what_a_later_view_has_overruled_may_be_denied() {
-        let mut forge = Forge::of(5);
-        let first = Arc::clone(&forge.log[0]);
-        let request = forge.request(1, b"one");
-        let entry = forge.next(0, &request);
-        forge.prepare(0, &entry, 1);
-        forge.store(4, &entry);
-        forge.ack(4, 0, &entry);
+        let (mut forge, first, _) = acknowledged(5, 4);
         for replica in [1, 2, 3] {
             forge.promise(replica, 1, 0);
             forge.do_view_change(replica, 1, 0, &[&first]);
@@ -101,13 +109,7 @@ mod tests {
 
     #[test]
     fn a_promise_of_a_later_log_owes_nothing_to_an_older_view() {
-        let mut forge = Forge::of(3);
-        let first = Arc::clone(&forge.log[0]);
-        let request = forge.request(1, b"one");
-        let entry = forge.next(0, &request);
-        forge.prepare(0, &entry, 1);
-        forge.store(1, &entry);
-        forge.ack(1, 0, &entry);
+        let (mut forge, first, _) = acknowledged(3, 1);
         // The log of view 2 does not have it; r1 has brought that log here.
         forge.promise(1, 2, 2);
         forge.promise(1, 3, 2);
@@ -123,13 +125,7 @@ mod tests {
     #[test]
     fn the_log_of_a_view_that_nobody_was_told_of_allows_a_denial() {
         for log_view in [1, 0] {
-            let mut forge = Forge::of(5);
-            let first = Arc::clone(&forge.log[0]);
-            let request = forge.request(1, b"one");
-            let entry = forge.next(0, &request);
-            forge.prepare(0, &entry, 1);
-            forge.store(1, &entry);
-            forge.ack(1, 0, &entry);
+            let (mut forge, first, _) = acknowledged(5, 1);
             forge.promise(2, 6, log_view);
             forge.do_view_change(2, 6, log_view, &[&first]);
             forge.promise(1, 6, 0);
@@ -192,13 +188,7 @@ mod tests {
     /// Others deny it to v2; r1, which has acknowledged it, is not to lead that, and has nothing to cut before v2 has begun.
     #[test]
     fn denials_are_no_excuse_for_who_does_not_decide_by_them() {
-        let mut forge = Forge::of(5);
-        let first = Arc::clone(&forge.log[0]);
-        let request = forge.request(1, b"one");
-        let entry = forge.next(0, &request);
-        forge.prepare(0, &entry, 1);
-        forge.store(1, &entry);
-        forge.ack(1, 0, &entry);
+        let (mut forge, first, entry) = acknowledged(5, 1);
         for replica in [0, 2, 3] {
             forge.promise(replica, 2, 0);
             forge.do_view_change(replica, 2, 0, &[&first]);
@@ -214,13 +204,7 @@ mod tests {
     /// r1 is to lead v1, and denies at once what it has acknowledged: nobody could have told it before.
     #[test]
     fn who_denies_before_it_has_told_is_told() {
-        let mut forge = Forge::of(5);
-        let first = Arc::clone(&forge.log[0]);
-        let request = forge.request(1, b"one");
-        let entry = forge.next(0, &request);
-        forge.prepare(0, &entry, 1);
-        forge.store(1, &entry);
-        forge.ack(1, 0, &entry);
+        let (mut forge, first, _) = acknowledged(5, 1);
         for replica in [0, 2, 3] {
             forge.promise(replica, 1, 0);
             forge.do_view_change(replica, 1, 0, &[&first]);
