@@ -33,8 +33,8 @@ const VALUES: u64 = 100_000;
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).collect();
     if let [alone] = named.as_slice() {
-        if alone == "memory-alone" {
-            return memory();
+        if let Some(workers) = alone.strip_prefix("workers-alone=") {
+            return workers_alone(workers.parse().expect("a number"));
         }
         if let Some(requests) = alone.strip_prefix("requests-alone=") {
             return million(requests.parse().expect("a number"));
@@ -60,7 +60,7 @@ fn main() {
         threads();
     }
     if wants("memory") {
-        alone("memory-alone");
+        memory();
     }
     if wants("allocations") {
         allocations();
@@ -70,7 +70,7 @@ fn main() {
     }
     if wants("million") {
         for requests in [100_000, 200_000, 500_000, 1_000_000] {
-            alone(&format!("requests-alone={requests}"));
+            print!("{}", alone(&format!("requests-alone={requests}")));
         }
     }
 }
@@ -151,17 +151,32 @@ fn threads() {
     row("swarm: two threads to one, by the clock on the wall", ratio(one, two), "1.9");
 }
 
-/// In a process of its own, so that nothing else has left memory behind: this program again, told to do one thing.
-fn alone(argument: &str) {
+/// What this program prints when it is told to do one thing, in a process of its own: so nothing else has left memory behind.
+fn alone(argument: &str) -> String {
     let own = std::env::current_exe().expect("a path of its own");
-    let status = Command::new(own).arg(argument).status().expect("this program runs");
-    assert!(status.success(), "{argument}");
+    let output = Command::new(own).arg(argument).output().expect("this program runs");
+    assert!(output.status.success(), "{argument}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("our own words")
 }
 
+/// What a worker takes is what each further one adds: the program itself is there once.
 fn memory() {
-    let ran = sweep(0..SEEDS, &Overrides::default());
-    let (_, most) = memory_kib();
-    row(&format!("swarm: KiB of a worker at most, {} seeds", ran.seeds), most, "16384");
+    let most = |workers: u64| -> u64 {
+        alone(&format!("workers-alone={workers}")).trim().parse().expect("a number")
+    };
+    let (one, five) = (most(1), most(5));
+    row(&format!("swarm: KiB of a worker, {SEEDS} seeds each"), (five - one) / 4, "16384");
+    row("swarm: KiB of the program with one worker", one, "");
+}
+
+/// Prints how many KiB it took at most to run the same seeds on so many threads.
+fn workers_alone(workers: u64) {
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| sweep(0..SEEDS, &Overrides::default()));
+        }
+    });
+    println!("{}", memory_kib().1);
 }
 
 fn allocations() {

@@ -1,12 +1,14 @@
 //! What a calm run, or some seeds of the swarm, spend their instructions on, part by part, counted by callgrind: the same on a busy machine.
 //!
-//! `cargo run --release --bin parts -- calm`, or `swarm`, or `long` (two seeds of 10,000 requests); needs valgrind.
+//! `cargo run --release --bin parts -- calm`, or `swarm`, `long` (two seeds of 10,000 requests), `broadcast` (the engine alone); needs
+//! valgrind.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use vsr_sim::scenario::draw::Overrides;
-use vsr_sim_bench::clusters::{Ran, Shape, run, sweep};
+use vsr_sim_bench::by_us;
+use vsr_sim_bench::clusters::{Shape, run, sweep};
 
 /// Where a line of code belongs, by a piece of its file's path; the first that fits.
 const PARTS: [(&str, &str); 22] = [
@@ -38,8 +40,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let what = arguments.first().map_or("calm", String::as_str);
     if arguments.get(1).is_some_and(|word| word == "bare") {
-        let ran = run_one(what);
-        println!("{} messages", ran.messages);
+        println!("{} messages", messages_of(what));
         return;
     }
     let file = std::env::temp_dir().join(format!("vsr-sim-parts-{}.out", std::process::id()));
@@ -70,12 +71,15 @@ fn main() {
     }
 }
 
-fn run_one(what: &str) -> Ran {
+/// Runs one of them, and answers how many packets were handed to the network.
+fn messages_of(what: &str) -> u64 {
+    let long = Overrides { requests: Some(10_000), ..Overrides::default() };
     match what {
-        "calm" => run(&Shape { requests: 5_000, ..Shape::default() }.scenario()),
-        "swarm" => sweep(0..40, &Overrides::default()),
-        "long" => sweep(0..2, &Overrides { requests: Some(10_000), ..Overrides::default() }),
-        other => panic!("{other}: there are calm, swarm and long"),
+        "calm" => run(&Shape { requests: 5_000, ..Shape::default() }.scenario()).messages,
+        "swarm" => sweep(0..40, &Overrides::default()).messages,
+        "long" => sweep(0..2, &long).messages,
+        "broadcast" => by_us(10_000).messages,
+        other => panic!("{other}: there are broadcast, calm, swarm and long"),
     }
 }
 
