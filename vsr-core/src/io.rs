@@ -316,6 +316,9 @@ pub enum Ignored {
     StateTransfer,
 }
 
+/// How much memory for bytes an [`Effects`] keeps from step to step: few steps write as much.
+const BYTES_KEPT: usize = 1 << 16;
+
 /// The ordered list of what a step wants done; the caller owns it, and uses it again and again.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -347,10 +350,11 @@ impl Effects {
         &self.bytes[range]
     }
 
-    /// Forgets the bytes of writes that have been taken out.
+    /// Forgets the bytes of writes that have been taken out, and the memory of those that were unusually many.
     pub(crate) fn begin(&mut self) {
         if self.list.is_empty() {
             self.bytes.clear();
+            self.bytes.shrink_to(BYTES_KEPT);
         }
     }
 

@@ -27,9 +27,12 @@ pub struct Applied<'a> {
     pub digest: Option<u128>,
 }
 
+/// How much memory for bytes is kept from step to step.
+const BYTES_KEPT: usize = 1 << 15;
+
 /// Wraps a service and writes down every operation that it applies, and every state that it takes over.
 ///
-/// What was written down is collected after each step, so the memory is that of the busiest step.
+/// What was written down is collected after each step, and what an unusually busy one took is given back.
 #[derive(Debug, Default)]
 pub struct Recorded<S> {
     service: S,
@@ -77,6 +80,7 @@ impl<S> Recorded<S> {
             start = reply;
         }
         calls.bytes.clear();
+        calls.bytes.shrink_to(BYTES_KEPT);
         calls.list.clear();
     }
 }

@@ -56,12 +56,17 @@ struct Slot {
     believed: Option<Held>,
 }
 
+const NEVER_WRITTEN: Slot = Slot { held: None, owed: None, believed: None };
+
 /// A copy of the superblock.
 #[derive(Clone, Copy, Debug, Default)]
 struct Copy {
     held: Option<Promise>,
     believed: Option<Promise>,
 }
+
+/// How much memory of an area for checkpoints is kept for the next run.
+const AREA_KEPT: usize = 1 << 14;
 
 /// One disk.
 #[derive(Debug, Default)]
@@ -95,7 +100,10 @@ impl Disk {
         self.promise = Promise::default();
         self.established = Promise::default();
         self.is_deceived = false;
-        self.areas.iter_mut().for_each(Vec::clear);
+        for area in &mut self.areas {
+            area.clear();
+            area.shrink_to(AREA_KEPT);
+        }
         self.spoiled.clear();
         self.checkpoint_max = OpNumber::ZERO;
     }
@@ -106,6 +114,8 @@ impl Disk {
         let start = usize::try_from(offset % area_size).expect("an area fits in memory");
         let end = start + bytes.len();
         if area.len() < end {
+            // Checkpoints are as long as the one before, mostly: twice the room would stay empty.
+            area.reserve_exact(end - area.len());
             area.resize(end, 0);
         }
         area[start..end].copy_from_slice(bytes);
@@ -153,8 +163,8 @@ impl Disk {
         self.checkpoint_max = self.checkpoint_max.max(op);
     }
 
-    fn at(&self, op: OpNumber, slots: u32) -> Slot {
-        self.slots.get(slot_of(op, slots)).copied().unwrap_or_default()
+    fn at(&self, op: OpNumber, slots: u32) -> &Slot {
+        self.slots.get(slot_of(op, slots)).unwrap_or(&NEVER_WRITTEN)
     }
 
     /// The entry that is believed to be in the slot of `op`; it may be of another operation.
@@ -179,8 +189,11 @@ impl Disk {
 
     /// Whether the entry should be there, whole or not, or is in the checkpoint: the replica must not deny it.
     pub(in super::super) fn owes(&self, held: &Held, slots: u32) -> bool {
+        if self.is_in_checkpoint(held) {
+            return true;
+        }
         let slot = self.at(held.op, slots);
-        self.is_in_checkpoint(held) || is_same(slot.held, held) || is_same(slot.owed, held)
+        is_same(slot.held, held) || is_same(slot.owed, held)
     }
 
     /// What is really there in the slot of `op`, if it is of that operation; and what should be, if something else is there.
