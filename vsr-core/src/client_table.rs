@@ -54,10 +54,27 @@ impl ClientTable {
 
     /// Records an executed request. Where a new client finds the table full, the oldest session makes room; it is returned.
     pub fn record(&mut self, client: ClientId, record: SessionRecord) -> Option<Session> {
-        let evicted = if self.sessions.contains_key(&client) { None } else { self.make_room() };
+        if let Some(known) = self.sessions.get_mut(&client) {
+            *known = record;
+            return None;
+        }
+        let evicted = self.make_room();
         self.sessions.insert(client, record);
         assert!(self.sessions.len() <= self.clients_max);
         evicted
+    }
+
+    /// The bytes of a result of `client`, which [`Self::record`] is to be given next. The memory of the last result serves for it, if that
+    /// is as long and nobody reads it any more.
+    pub fn share(&mut self, client: ClientId, bytes: &[u8]) -> Arc<[u8]> {
+        if let Some(known) = self.sessions.get_mut(&client)
+            && let Some(room) = Arc::get_mut(&mut known.result)
+            && room.len() == bytes.len()
+        {
+            room.copy_from_slice(bytes);
+            return Arc::clone(&known.result);
+        }
+        Arc::from(bytes)
     }
 
     /// How many sessions there are.

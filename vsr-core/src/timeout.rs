@@ -74,6 +74,8 @@ pub struct Timers {
     jitter: Jitter,
     /// `NEVER` for one that does not run.
     deadlines: [Instant; TIMEOUT_COUNT],
+    /// The first of them: it is asked for after each step, and changes less often.
+    first: Instant,
     /// How often each has fired since something last went right; saturates.
     attempts: [u32; TIMEOUT_COUNT],
 }
@@ -82,7 +84,13 @@ impl Timers {
     /// A table in which nothing runs.
     #[must_use]
     pub const fn new(base: Timeouts, jitter: Jitter) -> Self {
-        Self { base, jitter, deadlines: [NEVER; TIMEOUT_COUNT], attempts: [0; TIMEOUT_COUNT] }
+        Self {
+            base,
+            jitter,
+            deadlines: [NEVER; TIMEOUT_COUNT],
+            first: NEVER,
+            attempts: [0; TIMEOUT_COUNT],
+        }
     }
 
     /// Starts `timeout` anew, at its base.
@@ -111,7 +119,16 @@ impl Timers {
         let wait = self.jitter.around(timeout.base(&self.base).times(1 << doublings));
         // At least a nanosecond, so that no timeout fires again in the step that started it.
         let wait = Duration::from_ns(wait.as_ns().max(1));
-        self.deadlines[timeout as usize] = now.plus(wait);
+        self.set(timeout, now.plus(wait));
+    }
+
+    fn set(&mut self, timeout: Timeout, at: Instant) {
+        let before = core::mem::replace(&mut self.deadlines[timeout as usize], at);
+        if at <= self.first {
+            self.first = at;
+        } else if before == self.first {
+            self.first = self.deadlines.iter().fold(NEVER, |first, at| first.min(*at));
+        }
     }
 
     /// Something went right: the next wait of `timeout` is at its base again.
@@ -120,13 +137,14 @@ impl Timers {
     }
 
     /// Stops `timeout`.
-    pub const fn stop(&mut self, timeout: Timeout) {
-        self.deadlines[timeout as usize] = NEVER;
+    pub fn stop(&mut self, timeout: Timeout) {
+        self.set(timeout, NEVER);
     }
 
     /// Stops all of them; attempts are kept.
     pub const fn stop_all(&mut self) {
         self.deadlines = [NEVER; TIMEOUT_COUNT];
+        self.first = NEVER;
     }
 
     /// Whether `timeout` runs.
@@ -138,16 +156,16 @@ impl Timers {
     /// When the first of them fires.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let first = self.deadlines.iter().fold(NEVER, |first, at| first.min(*at));
-        (first < NEVER).then_some(first)
+        (self.first < NEVER).then_some(self.first)
     }
 
     /// Takes one that is due at `now`, if any: it runs no more.
     pub fn take_due(&mut self, now: Instant) -> Option<Timeout> {
         let due = |at: &Instant| *at <= now && *at < NEVER;
         let index = self.deadlines.iter().position(due)?;
-        self.deadlines[index] = NEVER;
-        Some(Timeout::ALL[index])
+        let timeout = Timeout::ALL[index];
+        self.stop(timeout);
+        Some(timeout)
     }
 
     /// The table's randomness, for choices that want spread too.

@@ -55,7 +55,7 @@ impl<S: StateMachine> Replica<S> {
         if header.operation == Operation::Apply {
             self.state_machine.apply(entry.body(), &mut self.reply_buffer);
         }
-        let result: Arc<[u8]> = Arc::from(self.reply_buffer.as_slice());
+        let result = self.client_table.share(header.client, &self.reply_buffer);
         let reply_checksum =
             Reply::checksum_of(header.client, session, header.request, header.op, &result);
         let record = SessionRecord {
