@@ -13,7 +13,7 @@ pub(super) fn check_ack(
     replica: ReplicaIndex,
     view: ViewNumber,
     ack: &PrepareOk,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let promise = facts.promise(replica);
     let disk = &facts.replica(replica).disk;
     let held = facts.on_disk(replica, ack.op);
@@ -48,7 +48,7 @@ pub(super) fn check_promise(
     replica: ReplicaIndex,
     view: ViewNumber,
     promised: &DoViewChange,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let log_view = facts.promise(replica).log_view;
     let disk = &facts.replica(replica).disk;
     let is_held = promised

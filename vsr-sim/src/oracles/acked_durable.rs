@@ -14,7 +14,7 @@ pub(super) fn check(
     replica: ReplicaIndex,
     lost: &Held,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     // Fewer, and a quorum of those that do not have it could change the view.
     let needed = facts.quorums.replica_count() - facts.quorums.view_change() + 1;
     let is_safe = || {

@@ -28,7 +28,7 @@ pub(super) fn broken(
     op: OpNumber,
     checksum: Checksum,
     committed: &Committed,
-) -> Violation {
+) -> Box<Violation> {
     let entry = |checksum| {
         facts
             .log

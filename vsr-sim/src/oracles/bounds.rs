@@ -12,7 +12,7 @@ pub(super) fn check_op(
     by: ReplicaIndex,
     op: OpNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     if facts.log.has_room(op) {
         return None;
     }
@@ -27,7 +27,7 @@ pub(super) fn check_pipeline(
     by: ReplicaIndex,
     op: OpNumber,
     commit: OpNumber,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let depth = facts.configuration.pipeline_max;
     if op <= commit.plus(u64::from(depth)) {
         return None;
@@ -45,7 +45,7 @@ pub(super) fn check_headers(
     op: OpNumber,
     headers: &[Header],
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let depth = u64::from(facts.configuration.pipeline_max);
     let is_end = headers.last().map_or(op == OpNumber::ZERO, |header| header.op == op);
     if headers.len() as u64 <= depth && is_end {
@@ -65,7 +65,7 @@ pub(super) fn check_slot(
     replica: ReplicaIndex,
     op: OpNumber,
     slot: u64,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     if op.get() % u64::from(facts.configuration.slots) == slot && facts.log.has_room(op) {
         return None;
     }

@@ -14,7 +14,7 @@ pub(super) fn read(
     facts: &Facts,
     replica: ReplicaIndex,
     record: &CheckpointRecord,
-) -> Result<Checkpoint, Violation> {
+) -> Result<Checkpoint, Box<Violation>> {
     let bytes = facts.replica(replica).disk.snapshot(record.area, record.size);
     Checkpoint::read(record.checksum, bytes)
         .filter(|checkpoint| *checkpoint.header() == record.header)
@@ -45,7 +45,7 @@ pub(super) fn check(
     record: &CheckpointRecord,
     checkpoint: &Checkpoint,
     expected: &Taken,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     if !facts.configuration.is_checkpoint(record.header.op) {
         let interval = facts.configuration.checkpoint_interval;
         let what = format!("checkpoints are taken after every {interval} operations");
@@ -84,7 +84,7 @@ fn broken(
     record: &CheckpointRecord,
     place: &str,
     what: &str,
-) -> Violation {
+) -> Box<Violation> {
     let message =
         format!("the disk of {replica} names a checkpoint of {}\n{what}", record.header.op);
     facts.violation(Property::CheckpointEqual, place, message)

@@ -13,7 +13,7 @@ pub(super) fn check(
     replica: ReplicaIndex,
     header: &Header,
     outcome: &Outcome,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let reference = facts.log.place(header.op)?.outcome.as_ref()?;
     let place = if reference.reply != outcome.reply {
         "reply"
@@ -43,7 +43,7 @@ pub(super) fn check_restored(
     replica: ReplicaIndex,
     op: OpNumber,
     digest: Option<u128>,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let (last, outcome) = facts.log.outcome_of_last(facts.log.applies_up_to(op))?;
     let expected = outcome?.digest;
     if expected == digest {

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::violation::{Property, Violation};
 
 /// A replica sends this.
-pub(super) fn check(facts: &Facts, eviction: &Eviction) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, eviction: &Eviction) -> Option<Box<Violation>> {
     let Eviction { from, client, session, .. } = *eviction;
     if !facts.clients.has_session(client, session) {
         return None;

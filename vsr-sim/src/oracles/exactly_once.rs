@@ -12,7 +12,7 @@ use super::violation::{Property, Violation};
 
 /// The committed entry holds a request that was executed at `first` already.
 #[cold]
-pub(super) fn broken(facts: &Facts, again: &Header, first: OpNumber) -> Violation {
+pub(super) fn broken(facts: &Facts, again: &Header, first: OpNumber) -> Box<Violation> {
     let entry = facts.log.place(first).and_then(|place| place.committed_header());
     let message = format!(
         "{first} is committed: {}\n{} is committed, with the same request: {}",

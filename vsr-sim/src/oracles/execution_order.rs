@@ -13,7 +13,7 @@ use super::violation::{Property, Violation};
 
 /// The entry at `op` names a parent that nobody has seen; another entry is committed there.
 #[cold]
-pub(super) fn broken_chain(facts: &Facts, claim: &Claim, op: OpNumber) -> Violation {
+pub(super) fn broken_chain(facts: &Facts, claim: &Claim, op: OpNumber) -> Box<Violation> {
     let before = facts.log.place(op).and_then(|place| place.committed_header());
     let before = before.map_or_else(|| "the root".to_owned(), describe);
     let message = format!(
@@ -25,7 +25,7 @@ pub(super) fn broken_chain(facts: &Facts, claim: &Claim, op: OpNumber) -> Violat
 
 /// `replica` has executed an operation where the log, as far as anybody has seen it, ends.
 #[cold]
-pub(super) fn beyond_the_log(facts: &Facts, replica: ReplicaIndex, op: OpNumber) -> Violation {
+pub(super) fn beyond_the_log(facts: &Facts, replica: ReplicaIndex, op: OpNumber) -> Box<Violation> {
     let message = format!(
         "{replica} executes its operation number {} by {op}\nno log that was ever seen has an entry there",
         facts.replica(replica).applied + 1,
@@ -40,7 +40,7 @@ pub(super) fn explain(
     replica: ReplicaIndex,
     expected: &Header,
     body: Checksum,
-) -> Violation {
+) -> Box<Violation> {
     let applied = facts.replica(replica).applied;
     let stated = format!("at {} comes next: {}", expected.op, describe(expected));
     let violation = |property, place: &str, what: String| {

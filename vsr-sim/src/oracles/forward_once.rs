@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::violation::{Property, Violation};
 
 /// `by` passes `request` on.
-pub(super) fn check(facts: &Facts, by: ReplicaIndex, request: &Request) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, by: ReplicaIndex, request: &Request) -> Option<Box<Violation>> {
     if facts.replica(by).passed_on != Some(request.checksum) {
         return None;
     }

@@ -400,8 +400,14 @@ impl<S: StateMachine> Oracles<S> {
         start..start + size
     }
 
-    fn found(&mut self, violation: Option<Violation>) {
-        let Some(violation) = violation else { return };
+    fn found(&mut self, violation: Option<Box<Violation>>) {
+        if let Some(violation) = violation {
+            self.keep(*violation);
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, violation: Violation) {
         if self.found.iter().all(|other| other.property != violation.property) {
             self.found.push(violation);
         }

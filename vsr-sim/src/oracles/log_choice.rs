@@ -19,7 +19,7 @@ pub(super) fn check(
     by: ReplicaIndex,
     view: ViewNumber,
     start: &StartView,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let head = start.headers.last().map_or(Checksum::ZERO, |header| header.checksum);
     let promised = || facts.promised.iter().filter(|promised| promised.view == view);
     let mut place = "no promise is of this log";
@@ -62,7 +62,7 @@ fn broken(
     view: ViewNumber,
     op: OpNumber,
     place: &str,
-) -> Violation {
+) -> Box<Violation> {
     let promises: Vec<String> = facts
         .promised
         .iter()

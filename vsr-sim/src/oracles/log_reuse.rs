@@ -13,7 +13,7 @@ pub(super) fn check(
     replica: ReplicaIndex,
     lost: &Held,
     held: &Held,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     if held.op <= lost.op {
         // Another view has another entry there, or something old has come back.
         return None;
@@ -47,7 +47,7 @@ fn broken(
     held: &Held,
     place: &str,
     what: &str,
-) -> Violation {
+) -> Box<Violation> {
     let Held { op, .. } = held;
     let message = format!("{replica} writes {op} over {}\n{what}", lost.op);
     facts.violation(Property::LogReuse, place, message)
@@ -59,7 +59,7 @@ pub(super) fn check_said(
     replica: ReplicaIndex,
     said: OpNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let own = facts.replica(replica).disk.checkpoint_max();
     if said <= own {
         return None;

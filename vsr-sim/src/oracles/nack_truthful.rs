@@ -17,7 +17,7 @@ pub(super) fn check(
     replica: ReplicaIndex,
     view: ViewNumber,
     promised: &DoViewChange,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let acknowledged = facts.replica(replica).acknowledged?;
     let named = promised.headers.iter().find(|header| header.op == acknowledged.op);
     let is_other = named.is_some_and(|header| header.checksum != acknowledged.checksum);

@@ -6,7 +6,7 @@ use super::facts::{Facts, describe};
 use super::violation::{Property, Violation};
 
 /// Judges an entry that has just become committed.
-pub(super) fn check(facts: &Facts, header: &Header) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, header: &Header) -> Option<Box<Violation>> {
     let asked = facts.clients.asked(header.client, header.request);
     let is_asked = asked.is_some_and(|asked| {
         asked.checksum == header.request_checksum

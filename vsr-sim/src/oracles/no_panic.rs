@@ -6,7 +6,7 @@ use super::violation::{Property, Violation};
 /// The process called `who` has panicked with `message`.
 ///
 /// The numbers in the message differ from run to run: the place is the message without them.
-pub(super) fn violation(facts: &Facts, who: &str, message: &str) -> Violation {
+pub(super) fn violation(facts: &Facts, who: &str, message: &str) -> Box<Violation> {
     let place: String = message
         .lines()
         .next()

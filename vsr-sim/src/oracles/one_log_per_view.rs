@@ -17,7 +17,7 @@ pub(super) fn check(
     checksum: Checksum,
     by: ReplicaIndex,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let known = facts.log.place(op)?;
     let committed = known.committed.filter(|committed| committed.view == view);
     let other = known.in_view(view).or_else(|| Some(committed?.checksum))?;
@@ -42,7 +42,7 @@ pub(super) fn check_primary(
     view: ViewNumber,
     by: ReplicaIndex,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let primary = facts.configuration.primary(view);
     if by == primary {
         return None;

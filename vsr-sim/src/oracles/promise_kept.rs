@@ -13,7 +13,7 @@ pub(super) fn check(
     replica: ReplicaIndex,
     view: ViewNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let promised = facts.replica(replica).promised;
     if promised <= view {
         return None;

@@ -8,7 +8,7 @@ use super::facts::{Facts, Held, describe};
 use super::violation::{Property, Violation};
 
 /// Judges an entry that has just become committed.
-pub(super) fn check(facts: &Facts, held: &Held, claim: &Claim) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, held: &Held, claim: &Claim) -> Option<Box<Violation>> {
     if facts.owers(held) >= facts.quorums.replication() {
         return None;
     }
@@ -16,7 +16,7 @@ pub(super) fn check(facts: &Facts, held: &Held, claim: &Claim) -> Option<Violati
 }
 
 #[cold]
-pub(super) fn broken(facts: &Facts, held: &Held, claim: &Claim) -> Violation {
+pub(super) fn broken(facts: &Facts, held: &Held, claim: &Claim) -> Box<Violation> {
     let entry = facts
         .log
         .place(held.op)

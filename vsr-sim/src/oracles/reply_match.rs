@@ -21,7 +21,7 @@ pub(super) fn is_of(reply: &Reply, header: &Header) -> bool {
 }
 
 /// Judges a reply to a committed operation.
-pub(super) fn check(facts: &Facts, reply: &Reply) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, reply: &Reply) -> Option<Box<Violation>> {
     let answered = Answered::at(facts.log.place(reply.op)?)?;
     check_answered(facts, reply, &answered)
 }
@@ -31,7 +31,7 @@ pub(super) fn check_answered(
     facts: &Facts,
     reply: &Reply,
     answered: &Answered,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let Answered { header, effect, outcome, replied } = answered;
     if !is_of(reply, header) {
         return Some(broken(
@@ -63,7 +63,7 @@ pub(super) fn check_answered(
 }
 
 #[cold]
-fn broken(facts: &Facts, reply: &Reply, place: &str, what: String) -> Violation {
+fn broken(facts: &Facts, reply: &Reply, place: &str, what: String) -> Box<Violation> {
     let message = format!(
         "{} replies to {} {} {}, from {} in {}\n{what}",
         reply.from, reply.client, reply.session, reply.request, reply.op, reply.view,
@@ -73,7 +73,7 @@ fn broken(facts: &Facts, reply: &Reply, place: &str, what: String) -> Violation 
 
 /// Execution has given another result than the reply that left before it was seen.
 #[cold]
-pub(super) fn broken_before(facts: &Facts, header: &Header, reply: Checksum) -> Violation {
+pub(super) fn broken_before(facts: &Facts, header: &Header, reply: Checksum) -> Box<Violation> {
     let message = format!(
         "a reply to {} left: {}\nits result is not that of execution, which has checksum {reply}",
         header.op,

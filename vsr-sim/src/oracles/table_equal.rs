@@ -14,7 +14,7 @@ pub(super) fn check(
     replica: ReplicaIndex,
     checkpoint: &Checkpoint,
     expected: &Taken,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let expected = expected.sessions?;
     let (mut table, _) = checkpoint.parts();
     let mut sessions = Vec::new();

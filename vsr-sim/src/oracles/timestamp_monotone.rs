@@ -23,7 +23,7 @@ impl Stamped {
 }
 
 /// `by` has prepared this entry.
-pub(super) fn check(facts: &Facts, by: ReplicaIndex, header: &Header) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, by: ReplicaIndex, header: &Header) -> Option<Box<Violation>> {
     let before = facts.log.place(header.op.previous()?)?.header(header.parent)?;
     if header.timestamp > before.timestamp {
         return None;
@@ -44,7 +44,7 @@ pub(super) fn check_clock(
     by: ReplicaIndex,
     stamped: &Stamped,
     wall: u64,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let Stamped { op, timestamp } = *stamped;
     if timestamp >= wall {
         return None;

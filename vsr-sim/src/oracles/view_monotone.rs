@@ -15,7 +15,7 @@ pub(super) fn check_disk(
     replica: ReplicaIndex,
     before: &Promise,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let now = facts.promise(replica);
     if now.view >= before.view && now.log_view >= before.log_view {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn check_envelope(
     replica: ReplicaIndex,
     view: ViewNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let promise = facts.promise(replica);
     if promise.view >= view {
         return None;
@@ -51,7 +51,7 @@ pub(super) fn check_normal(
     replica: ReplicaIndex,
     view: ViewNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let promise = facts.promise(replica);
     // A view that is not durable at all is reported as such.
     if promise.log_view >= view || promise.view < view {

@@ -14,7 +14,7 @@ pub(super) fn check(
     by: ReplicaIndex,
     view: ViewNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let is_bound = |replica: &ReplicaIndex| facts.promise(*replica).view >= view;
     let count = facts.configuration.replicas().filter(is_bound).count();
     let needed = usize::from(facts.quorums.view_change());

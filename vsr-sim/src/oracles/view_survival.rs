@@ -13,7 +13,7 @@ pub(super) fn check_log(
     op: OpNumber,
     checksum: Checksum,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let committed = facts.log.place(op)?.committed.as_ref()?;
     // Within the view of the commit, two entries would be two logs of one view.
     if committed.checksum == checksum || view <= committed.view {
@@ -28,7 +28,7 @@ pub(super) fn check_head(
     view: ViewNumber,
     op: OpNumber,
     place: &str,
-) -> Option<Violation> {
+) -> Option<Box<Violation>> {
     let missing = op.next();
     let committed = facts.log.place(missing)?.committed.as_ref()?;
     if view <= committed.view {
@@ -38,7 +38,7 @@ pub(super) fn check_head(
 }
 
 /// `op` has just become committed: the logs of later views were seen before.
-pub(super) fn check_committed(facts: &Facts, op: OpNumber) -> Option<Violation> {
+pub(super) fn check_committed(facts: &Facts, op: OpNumber) -> Option<Box<Violation>> {
     let place = facts.log.place(op)?;
     let committed = place.committed.as_ref()?;
     let (view, checksum) = place
@@ -56,7 +56,7 @@ fn broken(
     view: ViewNumber,
     checksum: Option<Checksum>,
     place: &str,
-) -> Violation {
+) -> Box<Violation> {
     let entry = |checksum| {
         let header = facts.log.place(op).and_then(|place| place.header(checksum));
         header.map_or_else(|| format!("an unknown entry, checksum {checksum}"), describe)

@@ -307,7 +307,15 @@ impl Facts {
         (held.op == op).then_some(held)
     }
 
-    pub(super) fn violation(&self, property: Property, place: &str, message: String) -> Violation {
-        Violation { property, place: place.to_owned(), message, at: self.now }
+    /// Boxed, so that the many checks that find nothing say so in one word.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn violation(
+        &self,
+        property: Property,
+        place: &str,
+        message: String,
+    ) -> Box<Violation> {
+        Box::new(Violation { property, place: place.to_owned(), message, at: self.now })
     }
 }

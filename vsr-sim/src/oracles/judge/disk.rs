@@ -115,6 +115,7 @@ impl<S: StateMachine> Oracles<S> {
         header.op.get() % slots == slot && self.facts.log.has_room(header.op)
     }
 
+    #[inline(never)]
     fn slot_shows(&mut self, found: &DiskBytes<'_>, slot: usize, kind: MishapKind) {
         // An entry that was meant for another slot is nothing here.
         let header = entry_in(found.bytes).filter(|header| self.belongs(header, slot as u64));
@@ -173,12 +174,14 @@ impl<S: StateMachine> Oracles<S> {
         }
     }
 
+    #[inline(never)]
     fn snapshot_holds(&mut self, found: &DiskBytes<'_>) {
         let size = self.facts.configuration.snapshot_area_size();
         let disk = &mut self.facts.replica_mut(found.replica).disk;
         disk.put_snapshot(found.offset, found.bytes, size);
     }
 
+    #[inline(never)]
     fn superblock_holds(&mut self, found: &DiskBytes<'_>, copy: u64, place: &str) -> bool {
         let copy = usize::try_from(copy).expect("a disk has a few copies");
         let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
@@ -193,6 +196,7 @@ impl<S: StateMachine> Oracles<S> {
     }
 
     /// The superblock may name another checkpoint than `before`.
+    #[inline(never)]
     fn checkpoint_named(&mut self, replica: ReplicaIndex, before: &Promise) {
         let now = self.facts.promise(replica);
         if now.checkpoint_op() <= before.checkpoint_op() {

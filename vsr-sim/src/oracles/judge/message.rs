@@ -191,6 +191,7 @@ impl<S: StateMachine> Oracles<S> {
         }
     }
 
+    #[cold]
     fn start_view_sent(&mut self, from: ReplicaIndex, view: ViewNumber, start: &StartView) {
         let facts = &self.facts;
         let violation = bounds::check_headers(facts, from, start.op, &start.headers, "StartView")
@@ -221,6 +222,7 @@ impl<S: StateMachine> Oracles<S> {
     }
 
     /// A view has been started that nobody had spoken for yet.
+    #[cold]
     fn count_view(&mut self, view: ViewNumber, start: &StartView) {
         let log = &self.facts.log;
         let slots = self.facts.configuration.slots;
@@ -250,6 +252,7 @@ impl<S: StateMachine> Oracles<S> {
         }
     }
 
+    #[cold]
     fn do_view_change_sent(
         &mut self,
         from: ReplicaIndex,
@@ -284,6 +287,7 @@ impl<S: StateMachine> Oracles<S> {
         // What it says of commits is no claim: it may have heard of them in a view whose log it does not have.
     }
 
+    #[cold]
     fn new_state_sent(&mut self, from: ReplicaIndex, view: ViewNumber, state: &NewState) {
         self.exposure.count(Moment::GapRepaired);
         for entry in state.entries.iter() {

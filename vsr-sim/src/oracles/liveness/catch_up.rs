@@ -42,7 +42,7 @@ fn lack(facts: &Facts, replica: ReplicaIndex) -> Option<&'static str> {
     (known.applied < facts.log.applies_count()).then_some("has not executed all of them")
 }
 
-pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Box<Violation>> {
     let bound = phase.bounds.catch_up;
     // While the log grows there is always something that is not everywhere yet.
     let since = phase.began.max(facts.log.grown_at());

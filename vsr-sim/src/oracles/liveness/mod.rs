@@ -54,7 +54,7 @@ impl Phase {
     }
 
     /// Judges what is overdue.
-    pub(super) fn check(&self, facts: &Facts) -> Option<Violation> {
+    pub(super) fn check(&self, facts: &Facts) -> Option<Box<Violation>> {
         view_converges::check(facts, self)
             .or_else(|| request_completes::check(facts, self))
             .or_else(|| catch_up::check(facts, self))

@@ -11,7 +11,7 @@ pub(super) fn holds(facts: &Facts) -> bool {
     facts.clients.outstanding().next().is_none()
 }
 
-pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Box<Violation>> {
     if phase.is_idle {
         return None;
     }

@@ -30,7 +30,7 @@ fn normal_in(facts: &Facts, replica: ReplicaIndex) -> Option<ViewNumber> {
     (is_alone || known.normal_view == Some(promise.view)).then_some(promise.view)
 }
 
-pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Violation> {
+pub(super) fn check(facts: &Facts, phase: &Phase) -> Option<Box<Violation>> {
     let bound = phase.bounds.view_converges;
     if phase.converged_at.is_some() || !phase.is_overdue(facts, bound) {
         return None;
