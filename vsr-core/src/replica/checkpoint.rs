@@ -92,6 +92,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Begins to bring a checkpoint to the disk.
+    #[cold]
     pub(super) fn write_checkpoint(
         &mut self,
         checkpoint: Checkpoint,
@@ -129,6 +130,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// A piece is durable. With the last one the superblock may name the checkpoint.
+    #[cold]
     pub(super) fn on_chunk_written(&mut self, effects: &mut Effects) {
         let writing = self.checkpoints.writing.as_mut().expect("only written on our behalf");
         writing.done += 1;

@@ -136,6 +136,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Does what can be done now; called whenever something came or became durable.
+    #[cold]
     pub(super) fn progress_install(&mut self, effects: &mut Effects) {
         while let Some(install) = &self.install {
             let before = install.stage;
@@ -249,6 +250,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// A stretch of the chain has come. It is believed if its end is the one that was asked for.
+    #[cold]
     pub(super) fn on_headers(
         &mut self,
         from: ReplicaIndex,
@@ -342,6 +344,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// An entry has come: it is the right one if its checksum is, whoever sent it and whenever it was prepared.
+    #[cold]
     pub(super) fn on_repaired(
         &mut self,
         from: ReplicaIndex,

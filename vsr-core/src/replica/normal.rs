@@ -94,6 +94,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Keeps an operation whose predecessors are missing, and sees to it that they are asked for. Never applied over a gap.
+    #[cold]
     fn keep_ahead(&mut self, from: ReplicaIndex, entry: Arc<Entry>, effects: &mut Effects) {
         let gap = self.journal.op().next();
         let place = entry.header().op.get() - gap.get();

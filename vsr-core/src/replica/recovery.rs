@@ -51,6 +51,7 @@ pub fn format(configuration: &Configuration, me: ReplicaIndex, effects: &mut Eff
 
 impl<S: StateMachine> Replica<S> {
     /// The first input: read all copies of the superblock.
+    #[cold]
     pub(super) fn on_start(&mut self, effects: &mut Effects) {
         assert_eq!(self.status(), Status::Recovering);
         assert!(self.opening.is_none());
@@ -147,6 +148,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// A version of the superblock is durable.
+    #[cold]
     pub(super) fn on_superblock_durable(&mut self, effects: &mut Effects) {
         if self.opening.is_some() {
             self.begin_to_take_part(effects);

@@ -73,6 +73,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody of this view asks what follows its head.
+    #[cold]
     pub(super) fn on_get_state(
         &self,
         from: ReplicaIndex,
@@ -104,6 +105,7 @@ impl<S: StateMachine> Replica<S> {
     /// This is what follows; 5.2.
     ///
     /// Deviation: neither view nor log view ever changes here, and nothing is cut off or replaced: it only extends.
+    #[cold]
     pub(super) fn on_new_state(
         &mut self,
         from: ReplicaIndex,
@@ -139,6 +141,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody follows a chain downwards.
+    #[cold]
     pub(super) fn on_get_headers(
         &self,
         from: ReplicaIndex,
@@ -168,6 +171,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody lacks one entry: it gets exactly that one or none.
+    #[cold]
     pub(super) fn on_get_prepare(
         &self,
         from: ReplicaIndex,

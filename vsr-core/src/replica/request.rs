@@ -209,6 +209,7 @@ impl<S: StateMachine> Replica<S> {
         self.primary.pipeline.len() < depth && self.has_room_to_prepare()
     }
 
+    #[cold]
     fn send_eviction(&self, request: &Request, effects: &mut Effects) {
         let eviction = Eviction {
             cluster: self.configuration.cluster,

@@ -51,6 +51,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Once the log reaches as far as it may have, and durably, nothing is doubtful.
+    #[cold]
     pub(super) fn settle_doubt(&mut self, effects: &mut Effects) {
         let Some(doubt) = self.doubt else { return };
         if self.status() == Status::Normal && self.journal.held() >= doubt.reach {
@@ -120,6 +121,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// A spoiled entry has come. What it names as the entry before it may be wanted too now.
+    #[cold]
     pub(super) fn take_spoiled(
         &mut self,
         from: ReplicaIndex,

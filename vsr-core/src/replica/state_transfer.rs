@@ -105,6 +105,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody wants a piece of a checkpoint. Who asks for one that is not the newest any more is told of the newest.
+    #[cold]
     pub(super) fn on_get_checkpoint(
         &self,
         from: ReplicaIndex,
@@ -146,6 +147,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// A piece of a checkpoint has come.
+    #[cold]
     pub(super) fn on_checkpoint_part(
         &mut self,
         from: ReplicaIndex,

@@ -7,6 +7,7 @@ use crate::timeout::Timeout;
 
 impl<S: StateMachine> Replica<S> {
     /// Fires all that is due.
+    #[cold]
     pub(super) fn on_deadline(&mut self, effects: &mut Effects) {
         while let Some(timeout) = self.timers.take_due(self.now) {
             match timeout {

@@ -120,6 +120,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody wants to leave the view that the envelope names; 4.2, step 1.
+    #[cold]
     pub(super) fn on_start_view_change(
         &mut self,
         from: ReplicaIndex,
@@ -239,6 +240,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody has promised to join the envelope's view; 4.2, step 3.
+    #[cold]
     pub(super) fn on_do_view_change(
         &mut self,
         from: ReplicaIndex,
@@ -321,6 +323,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// This is the log of the envelope's view; 4.2, step 5.
+    #[cold]
     pub(super) fn on_start_view(
         &mut self,
         from: ReplicaIndex,
@@ -420,6 +423,7 @@ impl<S: StateMachine> Replica<S> {
     }
 
     /// Somebody asks for the log of a view.
+    #[cold]
     pub(super) fn on_get_view(&self, from: ReplicaIndex, get_view: GetView, effects: &mut Effects) {
         if self.status() != Status::Normal || self.view() < get_view.view {
             ignore(from, Ignored::NotHere, effects);
