@@ -131,83 +131,68 @@ const fn replica_identity(event: &ReplicaEvent) -> Option<u64> {
     }
 }
 
-fn replica_kind(event: &ReplicaEvent) -> u8 {
-    match event {
-        ReplicaEvent::Started { .. } => 0,
-        ReplicaEvent::StatusChanged { status: Status::Recovering, .. } => 1,
-        ReplicaEvent::StatusChanged { status: Status::Normal, .. } => 2,
-        ReplicaEvent::StatusChanged { status: Status::ViewChange, .. } => 3,
-        ReplicaEvent::Prepared { .. } => 4,
-        ReplicaEvent::Durable { .. } => 5,
-        ReplicaEvent::Committed { .. } => 6,
-        ReplicaEvent::Truncated { .. } => 7,
-        ReplicaEvent::GapFound { .. } => 8,
-        ReplicaEvent::GapFilled { .. } => 9,
-        ReplicaEvent::Voted { .. } => 10,
-        ReplicaEvent::SteppedDown { .. } => 11,
-        ReplicaEvent::LogChosen { .. } => 12,
-        ReplicaEvent::SessionEvicted { .. } => 13,
-        ReplicaEvent::Halted(_) => 14,
-        ReplicaEvent::Ignored { .. } => 15,
-        ReplicaEvent::Checkpointed { .. } => 21,
-        ReplicaEvent::StateTransferBegun { .. } => 22,
-        ReplicaEvent::StateRestored { .. } => 23,
-        ReplicaEvent::SpoiledFound { .. } => 24,
-        ReplicaEvent::SpoiledRepaired { .. } => 25,
-        ReplicaEvent::HeadUncertain { .. } => 26,
-        ReplicaEvent::HeadCertain { .. } => 27,
-        ReplicaEvent::CheckpointSpoiled { .. } => 28,
-    }
-}
-
-const fn client_kind(event: &ClientEvent) -> u8 {
-    match event {
-        ClientEvent::Registered { .. } => 16,
-        ClientEvent::Invoked { .. } => 17,
-        ClientEvent::Returned { .. } => 18,
-        ClientEvent::Evicted => 19,
-        ClientEvent::Ignored(_) => 20,
-    }
-}
-
-fn fold_replica(fold: Fold, event: &ReplicaEvent) -> Fold {
+/// The kind of a replica's event, and all that it says.
+fn replica_event(event: &ReplicaEvent) -> (u8, Fold) {
+    let none = Fold::new(0);
+    let about = |number: u64| none.with(number);
     match *event {
-        ReplicaEvent::Started { incarnation, op } => fold.with(incarnation.get()).with(op.get()),
-        ReplicaEvent::StatusChanged { view, log_view, .. } => {
-            fold.with(view.get()).with(log_view.get())
+        ReplicaEvent::Started { incarnation, op } => (0, about(incarnation.get()).with(op.get())),
+        ReplicaEvent::StatusChanged { status, view, log_view } => {
+            let kind = match status {
+                Status::Recovering => 1,
+                Status::Normal => 2,
+                Status::ViewChange => 3,
+            };
+            (kind, about(view.get()).with(log_view.get()))
         }
-        ReplicaEvent::Prepared { op }
-        | ReplicaEvent::Durable { op }
-        | ReplicaEvent::Committed { op }
-        | ReplicaEvent::Truncated { op }
-        | ReplicaEvent::GapFound { op }
-        | ReplicaEvent::GapFilled { op }
-        | ReplicaEvent::Checkpointed { op }
-        | ReplicaEvent::StateTransferBegun { op }
-        | ReplicaEvent::StateRestored { op }
-        | ReplicaEvent::SpoiledFound { op }
-        | ReplicaEvent::SpoiledRepaired { op }
-        | ReplicaEvent::HeadUncertain { op }
-        | ReplicaEvent::HeadCertain { op }
-        | ReplicaEvent::CheckpointSpoiled { op } => fold.with(op.get()),
-        ReplicaEvent::Voted { view } | ReplicaEvent::SteppedDown { view } => fold.with(view.get()),
+        ReplicaEvent::Prepared { op } => (4, about(op.get())),
+        ReplicaEvent::Durable { op } => (5, about(op.get())),
+        ReplicaEvent::Committed { op } => (6, about(op.get())),
+        ReplicaEvent::Truncated { op } => (7, about(op.get())),
+        ReplicaEvent::GapFound { op } => (8, about(op.get())),
+        ReplicaEvent::GapFilled { op } => (9, about(op.get())),
+        ReplicaEvent::Voted { view } => (10, about(view.get())),
+        ReplicaEvent::SteppedDown { view } => (11, about(view.get())),
         ReplicaEvent::LogChosen { view, from, op } => {
-            fold.with(view.get()).with(u64::from(from.get())).with(op.get())
+            (12, about(view.get()).with(u64::from(from.get())).with(op.get()))
         }
-        ReplicaEvent::SessionEvicted { session } => fold.with(session.get()),
-        ReplicaEvent::Halted(halt) => fold.with(halt as u64),
+        ReplicaEvent::SessionEvicted { session } => (13, about(session.get())),
+        ReplicaEvent::Halted(halt) => (14, about(halt as u64)),
         ReplicaEvent::Ignored { from, reason } => {
-            fold.with(from.map_or(255, |from| u64::from(from.get()))).with(reason as u64)
+            (15, about(from.map_or(255, |from| u64::from(from.get()))).with(reason as u64))
         }
+        ReplicaEvent::Checkpointed { op } => (21, about(op.get())),
+        ReplicaEvent::StateTransferBegun { op } => (22, about(op.get())),
+        ReplicaEvent::StateRestored { op } => (23, about(op.get())),
+        ReplicaEvent::SpoiledFound { op } => (24, about(op.get())),
+        ReplicaEvent::SpoiledRepaired { op } => (25, about(op.get())),
+        ReplicaEvent::HeadUncertain { op } => (26, about(op.get())),
+        ReplicaEvent::HeadCertain { op } => (27, about(op.get())),
+        ReplicaEvent::CheckpointSpoiled { op } => (28, about(op.get())),
+    }
+}
+
+/// The kind of a client's event, and all that it says.
+fn client_event(event: &ClientEvent) -> (u8, Fold) {
+    let none = Fold::new(0);
+    match event {
+        ClientEvent::Registered { session } => (16, none.with(session.get())),
+        ClientEvent::Invoked { number, operation } => {
+            (17, none.with(u64::from(*number)).with(digest(operation)))
+        }
+        ClientEvent::Returned { result } => (18, none.with(digest(result))),
+        ClientEvent::Evicted => (19, none),
+        ClientEvent::Ignored(reason) => (20, none.with(*reason as u64)),
     }
 }
 
 impl process::Event for Event {
-    fn kind(&self) -> u8 {
-        match self {
-            Self::Replica(event) => replica_kind(event),
-            Self::Client(event) => client_kind(event),
-        }
+    fn describe(&self) -> (u8, u64) {
+        let (kind, said) = match self {
+            Self::Replica(event) => replica_event(event),
+            Self::Client(event) => client_event(event),
+        };
+        (kind, said.end())
     }
 
     fn identity(&self) -> Option<u64> {
@@ -221,20 +206,5 @@ impl process::Event for Event {
                 | ClientEvent::Ignored(_),
             ) => None,
         }
-    }
-
-    fn digest(&self) -> u64 {
-        let fold = Fold::new(u64::from(self.kind()));
-        let fold = match self {
-            Self::Replica(event) => fold_replica(fold, event),
-            Self::Client(ClientEvent::Registered { session }) => fold.with(session.get()),
-            Self::Client(ClientEvent::Invoked { number, operation }) => {
-                fold.with(u64::from(*number)).with(digest(operation))
-            }
-            Self::Client(ClientEvent::Returned { result }) => fold.with(digest(result)),
-            Self::Client(ClientEvent::Evicted) => fold,
-            Self::Client(ClientEvent::Ignored(reason)) => fold.with(*reason as u64),
-        };
-        fold.end()
     }
 }

@@ -373,6 +373,7 @@ impl Monitor {
     }
 
     /// Puts a packet on the wire and takes it off again: what comes must be what went.
+    #[inline(never)]
     fn sample_wire(&mut self, now: Time, packet: &Packet<Frame>) {
         self.bytes.clear();
         wire::encode(&packet.message, &mut self.bytes);

@@ -1,11 +1,15 @@
 //! What travels through the simulated network: frames, as values, by the kinds and names that faults know them by.
 
 use vsr_core::checksum::Checksum;
-use vsr_core::header::{HEADER_SIZE, Header};
-use vsr_core::message::{ClientMessage, Command, Message, Request};
+use vsr_core::header::{Entry, HEADER_SIZE, Header};
+use vsr_core::message::{
+    CheckpointPart, ClientMessage, Command, Commit, DoViewChange, GetCheckpoint, GetHeaders,
+    Message, NewState, Prepare, PrepareOk, Request, StartView,
+};
+use vsr_core::number::ViewNumber;
 use vsr_core::wire::{Frame, PREFIX_SIZE};
 
-use crate::engine::process;
+use crate::engine::process::{self, Described};
 
 /// The names of the kinds of packets, in the order of [`process::Message::kind`].
 pub const PACKET_KINDS: &[&str] = &[
@@ -106,15 +110,12 @@ impl Fold {
         Self((mixed ^ (mixed >> 29)).wrapping_add(self.0.rotate_left(23)))
     }
 
-    pub(super) fn wide(self, number: u128) -> Self {
-        let bytes = number.to_le_bytes();
-        let (low, high) = bytes.split_at(8);
-        let half =
-            |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of sixteen bytes"));
-        self.with(half(low)).with(half(high))
+    #[expect(clippy::cast_possible_truncation, reason = "one half after the other")]
+    pub(super) const fn wide(self, number: u128) -> Self {
+        self.with(number as u64).with((number >> 64) as u64)
     }
 
-    fn checksum(self, checksum: Checksum) -> Self {
+    const fn checksum(self, checksum: Checksum) -> Self {
         self.wide(checksum.get())
     }
 
@@ -130,76 +131,171 @@ impl Fold {
     }
 }
 
-fn fold_command(fold: Fold, command: &Command) -> Fold {
+/// What a command says: its kind, what it is about, all that it says folded into what was said before, and its bytes on the wire.
+type Said = (u8, u64, Fold, usize);
+
+fn prepare(fold: Fold, prepare: &Prepare) -> Said {
+    let header = prepare.entry.header();
+    let fold = fold.checksum(header.checksum).with(prepare.commit.get());
+    (kind::PREPARE, header.op.get(), fold, HEADER_SIZE + prepare.entry.body().len() + 8)
+}
+
+const fn prepare_ok(fold: Fold, ok: &PrepareOk) -> Said {
+    let fold = fold.with(ok.op.get()).checksum(ok.checksum).with(ok.checkpoint.get());
+    (kind::PREPARE_OK, ok.op.get(), fold, 32)
+}
+
+const fn commit(fold: Fold, commit: &Commit) -> Said {
+    let fold =
+        fold.with(commit.commit.get()).checksum(commit.checksum).with(commit.sent_at.as_ns());
+    (kind::COMMIT, commit.commit.get(), fold, 32)
+}
+
+fn do_view_change(fold: Fold, view: ViewNumber, promise: &DoViewChange) -> Said {
+    let fold = fold
+        .with(promise.log_view.get())
+        .with(promise.op.get())
+        .with(promise.commit.get())
+        .with(promise.checkpoint.get())
+        .with(promise.spoiled)
+        .with(promise.reach.get())
+        .headers(&promise.headers);
+    (kind::DO_VIEW_CHANGE, view.get(), fold, 36 + HEADER_SIZE * promise.headers.len())
+}
+
+fn start_view(fold: Fold, view: ViewNumber, start: &StartView) -> Said {
+    let fold = fold
+        .with(start.op.get())
+        .with(start.commit.get())
+        .with(start.nonce.map_or(0, |nonce| nonce.get().wrapping_add(1)))
+        .headers(&start.headers);
+    (kind::START_VIEW, view.get(), fold, 29 + HEADER_SIZE * start.headers.len())
+}
+
+fn new_state(fold: Fold, state: &NewState) -> Said {
+    let fold = fold.with(state.commit.get()).with(state.entries.len() as u64);
+    let fold =
+        state.entries.iter().fold(fold, |fold, entry| fold.checksum(entry.header().checksum));
+    let first = state.entries.first().map_or(0, |entry| entry.header().op.get());
+    let sizes = state.entries.iter().map(|entry| HEADER_SIZE + entry.body().len());
+    (kind::NEW_STATE, first, fold, sizes.sum::<usize>() + 12)
+}
+
+const fn get_headers(fold: Fold, get: &GetHeaders) -> Said {
+    let fold = fold.with(get.op_min.get()).with(get.op_max.get()).checksum(get.checksum);
+    (kind::GET_HEADERS, get.op_max.get(), fold, 32)
+}
+
+fn headers(fold: Fold, headers: &[Header]) -> Said {
+    let last = headers.last().map_or(0, |header| header.op.get());
+    (kind::HEADERS, last, fold.headers(headers), 4 + HEADER_SIZE * headers.len())
+}
+
+fn repaired(fold: Fold, entry: &Entry) -> Said {
+    let header = entry.header();
+    let size = HEADER_SIZE + entry.body().len();
+    (kind::REPAIRED, header.op.get(), fold.checksum(header.checksum), size)
+}
+
+const fn get_checkpoint(fold: Fold, get: &GetCheckpoint) -> Said {
+    let fold = fold.with(get.op.get()).checksum(get.checksum).with(get.offset as u64);
+    (kind::GET_CHECKPOINT, get.op.get(), fold, 32)
+}
+
+fn checkpoint(fold: Fold, part: &CheckpointPart) -> Said {
+    let fold = fold
+        .checksum(part.header.checksum)
+        .checksum(part.checksum)
+        .with(part.size.into())
+        .with(part.offset.into())
+        .checksum(Checksum::of(&part.bytes));
+    (kind::CHECKPOINT, part.header.op.get(), fold, HEADER_SIZE + 32 + part.bytes.len())
+}
+
+fn forward(fold: Fold, request: &Request) -> Said {
+    let fold = fold.checksum(request.checksum).with(request.view.get());
+    (kind::FORWARD, request.request.get(), fold, request_size(request))
+}
+
+/// A replica's message is about an operation where it names one, and about its view otherwise.
+fn message(message: &Message) -> Said {
+    let Message { view, ref command, .. } = *message;
+    let fold =
+        Fold::new(message.cluster.get()).with(u64::from(message.from.get())).with(view.get());
     match command {
-        Command::Prepare(prepare) => {
-            fold.checksum(prepare.entry.header().checksum).with(prepare.commit.get())
+        Command::Prepare(said) => prepare(fold, said),
+        Command::PrepareOk(said) => prepare_ok(fold, said),
+        Command::Commit(said) => commit(fold, said),
+        Command::CommitOk(ok) => {
+            let fold = fold.with(ok.sent_at.as_ns()).with(ok.checkpoint.get());
+            (kind::COMMIT_OK, view.get(), fold, 16)
         }
-        Command::PrepareOk(ok) => {
-            fold.with(ok.op.get()).checksum(ok.checksum).with(ok.checkpoint.get())
+        Command::StartViewChange => (kind::START_VIEW_CHANGE, view.get(), fold, 0),
+        Command::DoViewChange(said) => do_view_change(fold, view, said),
+        Command::StartView(said) => start_view(fold, view, said),
+        Command::GetView(get) => {
+            let fold = fold.with(get.view.get()).with(get.nonce.get());
+            (kind::GET_VIEW, get.view.get(), fold, 16)
         }
-        Command::Commit(commit) => {
-            fold.with(commit.commit.get()).checksum(commit.checksum).with(commit.sent_at.as_ns())
+        Command::GetState(get) => (kind::GET_STATE, get.op.get(), fold.with(get.op.get()), 8),
+        Command::NewState(said) => new_state(fold, said),
+        Command::GetHeaders(said) => get_headers(fold, said),
+        Command::Headers(said) => headers(fold, said),
+        Command::GetPrepare(get) => {
+            let fold = fold.with(get.op.get()).checksum(get.checksum);
+            (kind::GET_PREPARE, get.op.get(), fold, 24)
         }
-        Command::CommitOk(ok) => fold.with(ok.sent_at.as_ns()).with(ok.checkpoint.get()),
-        Command::StartViewChange => fold,
-        Command::DoViewChange(promise) => fold
-            .with(promise.log_view.get())
-            .with(promise.op.get())
-            .with(promise.commit.get())
-            .with(promise.checkpoint.get())
-            .headers(&promise.headers),
-        Command::StartView(start) => fold
-            .with(start.op.get())
-            .with(start.commit.get())
-            .with(start.nonce.map_or(0, |nonce| nonce.get().wrapping_add(1)))
-            .headers(&start.headers),
-        Command::GetView(get) => fold.with(get.view.get()).with(get.nonce.get()),
-        Command::GetState(get) => fold.with(get.op.get()),
-        Command::NewState(state) => {
-            state.entries.iter().fold(
-                fold.with(state.commit.get()).with(state.entries.len() as u64),
-                |fold, entry| fold.checksum(entry.header().checksum),
-            )
-        }
-        Command::GetHeaders(get) => {
-            fold.with(get.op_min.get()).with(get.op_max.get()).checksum(get.checksum)
-        }
-        Command::Headers(headers) => fold.headers(headers),
-        Command::GetPrepare(get) => fold.with(get.op.get()).checksum(get.checksum),
-        Command::Repaired(entry) => fold.checksum(entry.header().checksum),
-        Command::GetCheckpoint(get) => {
-            fold.with(get.op.get()).checksum(get.checksum).with(get.offset.into())
-        }
-        Command::Checkpoint(part) => fold
-            .checksum(part.header.checksum)
-            .checksum(part.checksum)
-            .with(part.size.into())
-            .with(part.offset.into())
-            .checksum(Checksum::of(&part.bytes)),
-        Command::Forward(request) => fold.checksum(request.checksum).with(request.view.get()),
+        Command::Repaired(said) => repaired(fold, said),
+        Command::GetCheckpoint(said) => get_checkpoint(fold, said),
+        Command::Checkpoint(said) => checkpoint(fold, said),
+        Command::Forward(said) => forward(fold, said),
     }
 }
 
-const fn command_kind(command: &Command) -> u8 {
-    match command {
-        Command::Prepare(_) => kind::PREPARE,
-        Command::PrepareOk(_) => kind::PREPARE_OK,
-        Command::Commit(_) => kind::COMMIT,
-        Command::CommitOk(_) => kind::COMMIT_OK,
-        Command::StartViewChange => kind::START_VIEW_CHANGE,
-        Command::DoViewChange(_) => kind::DO_VIEW_CHANGE,
-        Command::StartView(_) => kind::START_VIEW,
-        Command::GetView(_) => kind::GET_VIEW,
-        Command::GetState(_) => kind::GET_STATE,
-        Command::NewState(_) => kind::NEW_STATE,
-        Command::GetHeaders(_) => kind::GET_HEADERS,
-        Command::Headers(_) => kind::HEADERS,
-        Command::GetPrepare(_) => kind::GET_PREPARE,
-        Command::Repaired(_) => kind::REPAIRED,
-        Command::GetCheckpoint(_) => kind::GET_CHECKPOINT,
-        Command::Checkpoint(_) => kind::CHECKPOINT,
-        Command::Forward(_) => kind::FORWARD,
+fn client_message(message: &ClientMessage) -> Said {
+    match message {
+        ClientMessage::Reply(reply) => {
+            let fold = Fold::new(reply.cluster.get())
+                .with(u64::from(reply.from.get()))
+                .with(reply.view.get())
+                .checksum(reply.request_checksum)
+                .checksum(reply.checksum);
+            (kind::REPLY, reply.request.get(), fold, 96 + reply.result.len())
+        }
+        ClientMessage::Eviction(eviction) => {
+            let fold = Fold::new(eviction.cluster.get())
+                .with(u64::from(eviction.from.get()))
+                .with(eviction.view.get())
+                .wide(eviction.client.get())
+                .with(eviction.session.get());
+            (kind::EVICTION, eviction.session.get(), fold, 24)
+        }
+    }
+}
+
+fn request(request: &Request) -> Said {
+    let fold = Fold::new(request.cluster.get()).checksum(request.checksum).with(request.view.get());
+    (kind::REQUEST, request.request.get(), fold, request_size(request))
+}
+
+fn request_size(request: &Request) -> usize {
+    96 + request.body.len()
+}
+
+impl process::Message for Frame {
+    fn describe(&self) -> Described {
+        let (kind, identity, fold, size) = match self {
+            Self::Message(said) => message(said),
+            Self::Request(said) => request(said),
+            Self::ClientMessage(said) => client_message(said),
+        };
+        let size = u32::try_from(PREFIX_SIZE + 16 + size);
+        Described {
+            kind,
+            identity,
+            digest: fold.with(u64::from(kind)).end(),
+            size: size.expect("a message is smaller than four gigabytes"),
+        }
     }
 }
 
@@ -231,120 +327,5 @@ pub const fn about(kind: u8) -> About {
         | kind::CHECKPOINT => About::Operation,
         kind::REQUEST | kind::REPLY | kind::FORWARD => About::Request,
         _ => About::View,
-    }
-}
-
-/// What a replica's message is about: an operation where it names one, and its view otherwise.
-fn message_identity(message: &Message) -> u64 {
-    match &message.command {
-        Command::Prepare(prepare) => prepare.entry.header().op.get(),
-        Command::PrepareOk(ok) => ok.op.get(),
-        Command::Commit(commit) => commit.commit.get(),
-        Command::CommitOk(_)
-        | Command::StartViewChange
-        | Command::DoViewChange(_)
-        | Command::StartView(_) => message.view.get(),
-        Command::GetView(get) => get.view.get(),
-        Command::GetState(get) => get.op.get(),
-        Command::NewState(state) => {
-            state.entries.first().map_or(0, |entry| entry.header().op.get())
-        }
-        Command::GetHeaders(get) => get.op_max.get(),
-        Command::Headers(headers) => headers.last().map_or(0, |header| header.op.get()),
-        Command::GetPrepare(get) => get.op.get(),
-        Command::Repaired(entry) => entry.header().op.get(),
-        Command::GetCheckpoint(get) => get.op.get(),
-        Command::Checkpoint(part) => part.header.op.get(),
-        Command::Forward(request) => request.request.get(),
-    }
-}
-
-fn command_size(command: &Command) -> usize {
-    match command {
-        Command::Prepare(prepare) => HEADER_SIZE + prepare.entry.body().len() + 8,
-        Command::GetPrepare(_) => 24,
-        Command::PrepareOk(_)
-        | Command::Commit(_)
-        | Command::GetHeaders(_)
-        | Command::GetCheckpoint(_) => 32,
-        Command::GetState(_) => 8,
-        Command::StartViewChange => 0,
-        Command::Checkpoint(part) => HEADER_SIZE + 32 + part.bytes.len(),
-        Command::DoViewChange(promise) => 36 + HEADER_SIZE * promise.headers.len(),
-        Command::StartView(start) => 29 + HEADER_SIZE * start.headers.len(),
-        Command::CommitOk(_) | Command::GetView(_) => 16,
-        Command::NewState(state) => {
-            state.entries.iter().map(|entry| HEADER_SIZE + entry.body().len()).sum::<usize>() + 12
-        }
-        Command::Headers(headers) => 4 + HEADER_SIZE * headers.len(),
-        Command::Repaired(entry) => HEADER_SIZE + entry.body().len(),
-        Command::Forward(request) => request_size(request),
-    }
-}
-
-fn request_size(request: &Request) -> usize {
-    96 + request.body.len()
-}
-
-impl process::Message for Frame {
-    fn kind(&self) -> u8 {
-        match self {
-            Self::Message(message) => command_kind(&message.command),
-            Self::Request(_) => kind::REQUEST,
-            Self::ClientMessage(ClientMessage::Reply(_)) => kind::REPLY,
-            Self::ClientMessage(ClientMessage::Eviction(_)) => kind::EVICTION,
-        }
-    }
-
-    fn identity(&self) -> u64 {
-        match self {
-            Self::Message(message) => message_identity(message),
-            Self::Request(request) => request.request.get(),
-            Self::ClientMessage(ClientMessage::Reply(reply)) => reply.request.get(),
-            Self::ClientMessage(ClientMessage::Eviction(eviction)) => eviction.session.get(),
-        }
-    }
-
-    fn digest(&self) -> u64 {
-        match self {
-            Self::Message(message) => {
-                let fold = Fold::new(u64::from(command_kind(&message.command)))
-                    .with(message.cluster.get())
-                    .with(u64::from(message.from.get()))
-                    .with(message.view.get());
-                fold_command(fold, &message.command).end()
-            }
-            Self::Request(request) => Fold::new(u64::from(kind::REQUEST))
-                .with(request.cluster.get())
-                .checksum(request.checksum)
-                .with(request.view.get())
-                .end(),
-            Self::ClientMessage(ClientMessage::Reply(reply)) => Fold::new(u64::from(kind::REPLY))
-                .with(reply.cluster.get())
-                .with(u64::from(reply.from.get()))
-                .with(reply.view.get())
-                .checksum(reply.request_checksum)
-                .checksum(reply.checksum)
-                .end(),
-            Self::ClientMessage(ClientMessage::Eviction(eviction)) => {
-                Fold::new(u64::from(kind::EVICTION))
-                    .with(eviction.cluster.get())
-                    .with(u64::from(eviction.from.get()))
-                    .with(eviction.view.get())
-                    .wide(eviction.client.get())
-                    .with(eviction.session.get())
-                    .end()
-            }
-        }
-    }
-
-    fn size(&self) -> u32 {
-        let size = match self {
-            Self::Message(message) => command_size(&message.command),
-            Self::Request(request) => request_size(request),
-            Self::ClientMessage(ClientMessage::Reply(reply)) => 96 + reply.result.len(),
-            Self::ClientMessage(ClientMessage::Eviction(_)) => 24,
-        };
-        u32::try_from(PREFIX_SIZE + 16 + size).expect("a message is smaller than four gigabytes")
     }
 }

@@ -4,9 +4,8 @@ use super::disk::{Finish, Read, Write, WriteState};
 use super::network::{Dropped, Packet, Route};
 use super::node::{Incarnation, NodeIndex};
 use super::observer::Observer;
-use super::process::{
-    Boot, Context, Effect, Event as _, Input, Message as _, Process, Token, Zone,
-};
+use super::process::{Boot, Context, Effect, Event as _, Input, Process, Token, Zone};
+use super::time::Time;
 use super::trace::digest;
 use super::watch::{Moment, Sight};
 use super::world::{NodeState, Scheduled, World};
@@ -65,18 +64,20 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         self.note_dropped(&packet, reason);
     }
 
+    #[inline(never)]
     fn note_dropped(&mut self, packet: &Packet<P::Message>, reason: Dropped) {
         self.counters.dropped[reason.index()] += 1;
         self.trace_packet(tag::DROPPED, packet, reason.index() as u64);
         self.observer.packet_dropped(self.now, packet, reason);
     }
 
+    /// What the packet is about is part of its digest.
     fn trace_packet(&mut self, tag: u8, packet: &Packet<P::Message>, more: u64) {
         let name = &packet.name;
-        let [a, b, c, d] = name.nth.to_le_bytes();
-        let head = [tag, name.from.number(), name.to.number(), name.kind, a, b, c, d];
+        let ends =
+            u64::from_le_bytes([tag, name.from.number(), name.to.number(), name.kind, 0, 0, 0, 0]);
         let copied = u64::from(packet.copy) << 63;
-        self.trace.add([u64::from_le_bytes(head), name.identity, packet.digest, more ^ copied]);
+        self.trace.add([ends | u64::from(name.nth) << 32, packet.digest, more ^ copied]);
     }
 
     fn deliver(&mut self, slot: u32) {
@@ -174,6 +175,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         node.state == NodeState::Up && node.incarnation == incarnation
     }
 
+    #[inline(never)]
     fn read(&mut self, slot: u32) {
         let read = self.disk.reads.get(slot);
         let node = read.node;
@@ -214,6 +216,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         }
     }
 
+    #[inline(never)]
     fn command_arrives(&mut self, node: NodeIndex, slot: u32) {
         if self.is_put_off(node, Scheduled::Command { node, command: slot }) {
             return;
@@ -227,6 +230,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         }
     }
 
+    #[inline(never)]
     fn boot(&mut self, index: NodeIndex) {
         if self.nodes[index.index()].state != NodeState::Booting
             || self.is_put_off(index, Scheduled::Boot { node: index })
@@ -303,11 +307,10 @@ impl<P: Process, O: Observer<P>> World<P, O> {
 
     fn send(&mut self, from: NodeIndex, to: NodeIndex, message: P::Message) {
         assert!(to.number() < self.setup.nodes);
-        assert!(usize::from(message.kind()) < P::MESSAGE_KINDS.len());
-        let (packet, fate) = self.network.pack(self.now, (from, to), message);
+        let (packet, fate, size) = self.network.pack(self.now, (from, to), message);
         let name = packet.name;
         self.counters.sent += 1;
-        self.counters.sent_bytes += u64::from(packet.message.size());
+        self.counters.sent_bytes += u64::from(size);
         self.observer.packet_sent(self.now, &packet);
         self.see(Moment::Sent, name.kind, (from, Some(to)), Some(&packet));
         match self.network.route(self.now, &name, fate) {
@@ -320,17 +323,21 @@ impl<P: Process, O: Observer<P>> World<P, O> {
             Route::Carry { arrives, copy_arrives } => {
                 self.trace_packet(tag::CARRIED, &packet, arrives.as_ns());
                 if let Some(arrives) = copy_arrives {
-                    let mut copy = packet.clone();
-                    copy.copy = 1;
-                    self.counters.duplicated += 1;
-                    self.observer.packet_duplicated(self.now, &copy);
-                    let packet = self.network.packets.insert(copy);
-                    self.queue.push(arrives, Scheduled::Arrive { packet });
+                    self.duplicate(&packet, arrives);
                 }
                 let packet = self.network.packets.insert(packet);
                 self.queue.push(arrives, Scheduled::Arrive { packet });
             }
         }
+    }
+
+    #[cold]
+    fn duplicate(&mut self, packet: &Packet<P::Message>, arrives: Time) {
+        let copy = Packet { copy: 1, ..packet.clone() };
+        self.counters.duplicated += 1;
+        self.observer.packet_duplicated(self.now, &copy);
+        let packet = self.network.packets.insert(copy);
+        self.queue.push(arrives, Scheduled::Arrive { packet });
     }
 
     fn start_write(&mut self, node: NodeIndex, token: Token, place: (Zone, u64), bytes: Vec<u8>) {
@@ -345,6 +352,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         self.see(Moment::WriteStarted, place.0.0, (node, None), None);
     }
 
+    #[inline(never)]
     fn start_read(
         &mut self,
         node: NodeIndex,
@@ -361,9 +369,10 @@ impl<P: Process, O: Observer<P>> World<P, O> {
     }
 
     fn tell(&mut self, node: NodeIndex, event: &P::Event) {
-        let kind = event.kind();
+        let (kind, digest) = event.describe();
         assert!(usize::from(kind) < P::EVENT_KINDS.len());
-        self.trace.add(node_words(tag::EVENT, node, kind, [self.now.as_ns(), event.digest()]));
+        // It is said in a step, whose record has the time.
+        self.trace.add([node_word(tag::EVENT, node, kind), digest]);
         self.observer.event(self.now, node, event);
         let moment = Moment::Event;
         if self.watches.wants(moment, kind) {
@@ -389,7 +398,12 @@ impl<P: Process, O: Observer<P>> World<P, O> {
     }
 }
 
+/// What a record of the trace begins with that is about a node.
+const fn node_word(tag: u8, node: NodeIndex, kind: u8) -> u64 {
+    u64::from_le_bytes([tag, node.number(), kind, 0, 0, 0, 0, 0])
+}
+
 /// A record of the trace that is about a node.
 pub(super) const fn node_words(tag: u8, node: NodeIndex, kind: u8, more: [u64; 2]) -> [u64; 3] {
-    [u64::from_le_bytes([tag, node.number(), kind, 0, 0, 0, 0, 0]), more[0], more[1]]
+    [node_word(tag, node, kind), more[0], more[1]]
 }

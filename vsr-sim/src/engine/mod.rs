@@ -30,7 +30,8 @@ pub use network::{Dropped, LinkRates, Network, NetworkFaultId, Packet, PacketNam
 pub use node::{Incarnation, NodeIndex, NodeSet};
 pub use observer::Observer;
 pub use process::{
-    Boot, Context, DiskError, Effect, Effects, Event, Input, Message, Process, Token, Zone,
+    Boot, Context, Described, DiskError, Effect, Effects, Event, Input, Message, Process, Token,
+    Zone,
 };
 pub use random::{Seed, Stream};
 pub use time::{LocalTime, Span, Time, WallTime};

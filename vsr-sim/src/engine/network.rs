@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decided::{Decided, PacketFate, Recorder};
 use super::node::NodeIndex;
-use super::process::Message;
+use super::process::{Described, Message};
 use super::random::{Fate, Keyed, Seed};
 use super::recent::Recent;
 use super::slab::Slab;
@@ -24,9 +24,9 @@ pub struct PacketName {
     pub from: NodeIndex,
     /// The node that it is for.
     pub to: NodeIndex,
-    /// [`Message::kind`].
+    /// [`Described::kind`].
     pub kind: u8,
-    /// [`Message::identity`].
+    /// [`Described::identity`].
     pub identity: u64,
     /// How many packets of the same link, kind and identity were sent before.
     pub nth: u32,
@@ -41,7 +41,7 @@ pub struct Packet<M> {
     pub copy: u8,
     /// When it was sent.
     pub sent: Time,
-    /// [`Message::digest`].
+    /// [`Described::digest`].
     pub digest: u64,
     /// What it carries.
     pub message: M,
@@ -243,21 +243,21 @@ impl<M: Message> Network<M> {
         from.index() * usize::from(self.node_count) + to.index()
     }
 
-    /// The packet named by this sending of `message`, and its fate.
+    /// The packet named by this sending of `message`, its fate, and its size.
     pub(crate) fn pack(
         &mut self,
         now: Time,
         (from, to): (NodeIndex, NodeIndex),
         message: M,
-    ) -> (Packet<M>, Fate) {
-        let (kind, identity) = (message.kind(), message.identity());
+    ) -> (Packet<M>, Fate, u32) {
+        let Described { kind, identity, digest, size } = message.describe();
+        assert!(usize::from(kind) < self.kind_count);
         let what = u64::from_le_bytes([from.number(), to.number(), kind, 0, 0, 0, 0, 0]);
-        let name = self.keyed.name(what, identity);
+        let hashed = self.keyed.name(what, identity);
         let stream = self.link(from, to) * self.kind_count + usize::from(kind);
         let nth = self.recent.count(stream, identity);
-        let digest = message.digest();
-        let name_ = PacketName { from, to, kind, identity, nth };
-        (Packet { name: name_, copy: 0, sent: now, digest, message }, Fate::of(name, nth))
+        let name = PacketName { from, to, kind, identity, nth };
+        (Packet { name, copy: 0, sent: now, digest, message }, Fate::of(hashed, nth), size)
     }
 
     /// What becomes of the packet called `name`, which is sent `now`.

@@ -11,34 +11,37 @@ use super::node::{Incarnation, NodeIndex};
 use super::random::Seed;
 use super::time::{LocalTime, WallTime};
 
-/// What processes send each other. It crosses the simulated network as a value.
-pub trait Message: Clone + fmt::Debug {
+/// What the world wants to know of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
     /// The kind, an index into [`Process::MESSAGE_KINDS`].
-    fn kind(&self) -> u8;
-
+    pub kind: u8,
     /// What the message is about: an operation, a view, a request. With its link and kind it names the packet, so a
     /// message that is sent again must have the same identity, and one about another thing another.
-    fn identity(&self) -> u64;
-
-    /// A hash of all that the message says, for the trace hash. It must be the same on every machine.
-    fn digest(&self) -> u64;
-
+    pub identity: u64,
+    /// A hash of all that the message says, its identity included, for the trace hash. It must be the same on every machine.
+    pub digest: u64,
     /// The length in bytes that the message would have on the wire.
-    fn size(&self) -> u32;
+    pub size: u32,
+}
+
+/// What processes send each other. It crosses the simulated network as a value.
+pub trait Message: Clone + fmt::Debug {
+    /// All that the world wants to know of it: asked for once for each packet, and at once, for to tell one kind of message from the
+    /// others is what costs most.
+    fn describe(&self) -> Described;
 }
 
 /// What a process says about itself, as it happens. Observers and triggers listen; nothing else depends on it.
 pub trait Event: fmt::Debug {
-    /// The kind, an index into [`Process::EVENT_KINDS`].
-    fn kind(&self) -> u8;
+    /// The kind, an index into [`Process::EVENT_KINDS`], and a hash of all that the event says, for the trace hash. It must be the same
+    /// on every machine.
+    fn describe(&self) -> (u8, u64);
 
-    /// What it is about, for triggers: a number as in [`Message::identity`], where the kind has one.
+    /// What it is about, for triggers: a number as in [`Described::identity`], where the kind has one.
     fn identity(&self) -> Option<u64> {
         None
     }
-
-    /// A hash of all that the event says, for the trace hash. It must be the same on every machine.
-    fn digest(&self) -> u64;
 }
 
 /// What a node runs.
@@ -201,6 +204,9 @@ pub struct Effects<P: Process> {
 const SMALL_BUFFER: usize = 1024;
 const SECTOR_BUFFER: usize = 4096;
 
+/// How much memory of buffers for larger writes, of either kind, is kept for the next run.
+const BUFFERS_KEPT: usize = 1 << 19;
+
 /// Which of the buffers are for so many bytes.
 fn buffers_for(size: usize) -> usize {
     usize::from(size > SMALL_BUFFER) + usize::from(size > SECTOR_BUFFER)
@@ -230,6 +236,17 @@ impl<P: Process> Effects<P> {
             if let Effect::Write { bytes, .. } = effect {
                 self.recycle(bytes);
             }
+        }
+    }
+
+    /// Gives back the memory of buffers that most runs do not need.
+    pub(super) fn trim(&mut self) {
+        for buffers in &mut self.buffers[1..] {
+            let mut kept = 0;
+            buffers.retain(|buffer| {
+                kept += buffer.capacity();
+                kept <= BUFFERS_KEPT
+            });
         }
     }
 

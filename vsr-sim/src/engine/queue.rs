@@ -1,7 +1,7 @@
 //! What is to happen, in exact order of time, and of insertion where times are equal.
 //!
-//! Two timing wheels of 4096 slots each: one of about a microsecond a slot for the next four milliseconds, one of four
-//! milliseconds a slot for the next seventeen seconds; a heap beyond. A slot is an unsorted list; it is sorted when its
+//! Two timing wheels of 4096 slots each: one of about four microseconds a slot for the next seventeen milliseconds, one of seventeen
+//! milliseconds a slot for the next minute; a heap beyond. A slot is an unsorted list; it is sorted when its
 //! turn comes, and mostly holds one entry or two. Once warm, nothing is allocated.
 
 use std::cmp::Reverse;
@@ -11,7 +11,7 @@ use super::time::Time;
 
 /// A slot of the fine wheel is `1 << FINE` nanoseconds long, one of the coarse wheel `1 << COARSE`; the heap holds what
 /// lies in another stretch of `1 << FAR` nanoseconds than the present.
-const FINE: u32 = 10;
+const FINE: u32 = 12;
 const SLOT_BITS: u32 = 12;
 const COARSE: u32 = FINE + SLOT_BITS;
 const FAR: u32 = COARSE + SLOT_BITS;

@@ -67,15 +67,23 @@ impl Recent {
             stream.begin(epoch);
         }
         let place = stream.set(identity);
-        for cell in &mut stream.sets[place].0 {
-            if cell.identity == identity && cell.epoch == epoch {
+        let set = &mut stream.sets[place].0;
+        let mut empty = WAYS;
+        for (way, cell) in set.iter_mut().enumerate() {
+            if cell.epoch != epoch {
+                empty = way;
+            } else if cell.identity == identity {
                 let before = cell.count;
                 cell.count += 1;
                 return before;
             }
         }
         let before = stream.first(identity);
-        stream.insert(Cell { identity, count: before + 1, epoch });
+        let new = Cell { identity, count: before + 1, epoch };
+        match stream.sets[place].0.get_mut(empty) {
+            Some(cell) => *cell = new,
+            None => stream.insert(new),
+        }
         before
     }
 }

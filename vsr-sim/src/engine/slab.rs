@@ -15,7 +15,8 @@ impl<T> Slab<T> {
     /// Puts `thing` in and gives its number.
     pub(crate) fn insert(&mut self, thing: T) -> u32 {
         if let Some(slot) = self.vacant.pop() {
-            self.slots[slot as usize] = Some(thing);
+            let vacant = self.slots[slot as usize].replace(thing);
+            assert!(vacant.is_none());
             slot
         } else {
             self.slots.push(Some(thing));

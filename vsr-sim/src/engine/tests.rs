@@ -18,20 +18,8 @@ enum Act {
 struct Word(u64);
 
 impl Message for Word {
-    fn kind(&self) -> u8 {
-        0
-    }
-
-    fn identity(&self) -> u64 {
-        self.0
-    }
-
-    fn digest(&self) -> u64 {
-        self.0
-    }
-
-    fn size(&self) -> u32 {
-        8
+    fn describe(&self) -> Described {
+        Described { kind: 0, identity: self.0, digest: self.0, size: 8 }
     }
 }
 
@@ -46,19 +34,16 @@ enum Told {
 }
 
 impl Event for Told {
-    fn kind(&self) -> u8 {
-        0
-    }
-
-    fn digest(&self) -> u64 {
-        match self {
+    fn describe(&self) -> (u8, u64) {
+        let digest = match self {
             Self::Number(number) => *number,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Failed => 0,
             Self::Written(token) => token.0,
             Self::Deadline(time) => time.as_ns(),
             Self::Heard(from, word) => word ^ u64::from(from.number()),
-        }
+        };
+        (0, digest)
     }
 }
 

@@ -2,77 +2,89 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-const BLOCK: usize = 4096;
-const STATE: usize = 16;
+/// Words of a block, of which the first two are the hash of all blocks before it.
+const BLOCK: usize = 512;
+const STATE: usize = 2;
 
 /// A 128-bit hash over a sequence of words, the same on every machine.
 ///
 /// Words are collected into blocks; each block is hashed together with the hash before it.
 #[derive(Debug)]
 pub struct Trace {
-    block: Box<[u8; BLOCK]>,
+    block: Box<[[u8; 8]; BLOCK]>,
     filled: usize,
+    /// Words in the blocks that are closed.
     words: u64,
 }
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { block: Box::new([0; BLOCK]), filled: STATE, words: 0 }
+        Self { block: Box::new([[0; 8]; BLOCK]), filled: STATE, words: 0 }
     }
 }
 
 impl Trace {
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.block[..STATE].fill(0);
+        self.block[..STATE].fill([0; 8]);
         self.filled = STATE;
         self.words = 0;
     }
 
     /// Adds some words.
+    #[inline]
     pub fn add<const N: usize>(&mut self, words: [u64; N]) {
-        if self.filled + N * 8 > BLOCK {
+        if self.filled + N > BLOCK {
             self.close_block();
         }
-        let filled = self.filled + N * 8;
-        for (place, word) in self.block[self.filled..filled].chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
+        let filled = self.filled + N;
+        for (place, word) in self.block[self.filled..filled].iter_mut().zip(words) {
+            *place = word.to_le_bytes();
         }
         self.filled = filled;
-        self.words += N as u64;
     }
 
+    #[cold]
+    #[inline(never)]
     fn close_block(&mut self) {
-        let state = xxh3_128(&self.block[..self.filled]);
-        self.block[..STATE].copy_from_slice(&state.to_le_bytes());
+        self.words += (self.filled - STATE) as u64;
+        let state = self.state();
+        self.block[..STATE].copy_from_slice(&state);
         self.filled = STATE;
+    }
+
+    fn state(&self) -> [[u8; 8]; STATE] {
+        let hash = xxh3_128(self.block[..self.filled].as_flattened()).to_le_bytes();
+        let (halves, _) = hash.as_chunks();
+        [halves[0], halves[1]]
     }
 
     /// The hash of all words so far.
     #[must_use]
     pub fn hash(&self) -> u128 {
-        let mut last = [0; 24];
-        let state = xxh3_128(&self.block[..self.filled]);
-        last[..STATE].copy_from_slice(&state.to_le_bytes());
-        last[STATE..].copy_from_slice(&self.words.to_le_bytes());
-        xxh3_128(&last)
+        let [low, high] = self.state();
+        let words = self.words + (self.filled - STATE) as u64;
+        xxh3_128([low, high, words.to_le_bytes()].as_flattened())
     }
 }
 
-/// The bytes at either end of a buffer that [`digest`] looks at.
-const ENDS: usize = 128;
+/// The bytes at the beginning and at the end of a buffer that [`digest`] looks at.
+const HEAD: usize = 40;
+const TAIL: usize = 16;
 
 /// A hash of some bytes that costs the same however many there are: of their number, and of those at both ends.
 ///
 /// Records begin with a checksum of what follows, so looking at the ends is enough to tell two runs apart.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u64 {
-    if bytes.len() <= 2 * ENDS {
+    let (Some(head), Some(tail)) = (bytes.first_chunk::<HEAD>(), bytes.last_chunk::<TAIL>()) else {
         return xxh3_64(bytes);
-    }
-    let (head, rest) = bytes.split_at(ENDS);
-    let tail = &rest[rest.len() - ENDS..];
-    xxh3_64(head).rotate_left(1) ^ xxh3_64(tail).rotate_left(2) ^ bytes.len() as u64
+    };
+    let mut ends = [0; HEAD + TAIL + 8];
+    ends[..HEAD].copy_from_slice(head);
+    ends[HEAD..HEAD + TAIL].copy_from_slice(tail);
+    ends[HEAD + TAIL..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+    xxh3_64(&ends)
 }
 
 #[cfg(test)]

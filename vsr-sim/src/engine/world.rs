@@ -231,6 +231,7 @@ impl<P: Process, O: Observer<P>> World<P, O> {
         let effects = &mut self.effects;
         let zones = (setup.nodes, P::ZONES.len());
         self.disk.reset(seed, zones, setup.disks, |bytes| effects.recycle(bytes));
+        self.effects.trim();
         self.commands.drain().for_each(drop);
         self.acting = None;
         self.stepping = None;

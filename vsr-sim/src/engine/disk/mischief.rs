@@ -334,6 +334,7 @@ impl Disk {
     }
 
     /// A write is reported as durable, and is not.
+    #[cold]
     pub(super) fn lie(&mut self, slot: u32, doom: Doom) {
         let write = self.writes.get_mut(slot);
         let (node, zone, offset, fate) = (write.node, write.zone, write.offset, write.fate);
@@ -381,6 +382,7 @@ impl Disk {
     }
 
     /// A write fails: each of its sectors is old or new, or all are old if the disk is full.
+    #[cold]
     pub(super) fn fail(&mut self, slot: u32, doom: Doom) -> Resolution {
         let write = self.writes.get_mut(slot);
         let error = if doom == Doom::Full { DiskError::Full } else { DiskError::Failed };
@@ -422,6 +424,7 @@ impl Disk {
     }
 
     /// A write of a process that is gone is carried out, but for what was written there since.
+    #[cold]
     pub(super) fn land(&mut self, slot: u32) {
         let place = self.late.iter().position(|late| late.slot == slot);
         let late = self.late.remove(place.expect("a late write is on the list"));
@@ -444,6 +447,7 @@ impl Disk {
     }
 
     /// These bytes are written now: no older write may come over them any more.
+    #[cold]
     pub(super) fn supersede(&mut self, place: usize, offset: u64, size: usize) {
         for Late { place: other, offset: start, size: length, superseded, .. } in &mut self.late {
             if *other != place {

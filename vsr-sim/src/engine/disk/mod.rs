@@ -34,7 +34,7 @@ pub(crate) use request::{Finish, Read, WriteState};
 
 use blemish::{Blemishes, Target};
 use mischief::LastWrites;
-use pages::{Pages, Pool, sectors};
+use pages::{Pages, Pool, sector_count, sectors};
 use permits::Permits;
 
 use super::node::{NodeIndex, NodeSet};
@@ -156,6 +156,7 @@ impl Disk {
         for pages in &mut self.zones {
             pages.give_back(&mut self.pool);
         }
+        self.pool.trim();
         self.zones.resize_with(place_count, Pages::default);
         self.zone_count = zone_count;
         self.blemishes.clear();
@@ -260,6 +261,7 @@ impl Disk {
     }
 
     /// Those sectors of a write for whose number `is_new` become durable, and no others.
+    #[cold]
     fn put_sectors(&mut self, slot: u32, is_new: impl Fn(u64) -> bool) -> Resolution {
         let write = self.writes.get_mut(slot);
         let (node, zone, offset) = (write.node, write.zone, write.offset);
@@ -309,7 +311,7 @@ impl Disk {
     pub(crate) fn start_write(&mut self, mut write: Write) -> (u32, Span) {
         let (fate, nth) = self.fate(Way::Write, write.node, write.zone, write.offset);
         (write.fate, write.nth) = (fate, nth);
-        let sectors = sectors(write.offset, write.bytes.len()).count() as u64;
+        let sectors = sector_count(write.offset, write.bytes.len());
         let place = self.place(write.node, write.zone);
         let delay = self.delay(place, self.rates.write_latency, sectors, fate);
         let node = write.node.index();
@@ -361,7 +363,7 @@ impl Disk {
     pub(crate) fn start_read(&mut self, mut read: Read) -> (u32, Span) {
         let (fate, _) = self.fate(Way::Read, read.node, read.zone, read.offset);
         read.fate = fate;
-        let sectors = sectors(read.offset, read.size as usize).count() as u64;
+        let sectors = sector_count(read.offset, read.size as usize);
         let place = self.place(read.node, read.zone);
         let delay = self.delay(place, self.rates.read_latency, sectors, fate);
         (self.reads.insert(read), delay)
@@ -391,6 +393,7 @@ impl Disk {
     }
 
     /// The disk will carry out this write later.
+    #[cold]
     fn put_off(&mut self, now: Time, slot: u32) {
         let (most, place_count) = (self.rates.crash_late.as_ns(), self.zone_count);
         let write = self.writes.get_mut(slot);

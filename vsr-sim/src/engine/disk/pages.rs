@@ -21,6 +21,11 @@ pub(super) fn sectors(
     })
 }
 
+/// How many sectors a buffer meant for `offset` touches.
+pub(super) const fn sector_count(offset: u64, length: usize) -> u64 {
+    if length == 0 { 0 } else { (in_sector(offset) + length).div_ceil(SECTOR_SIZE) as u64 }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "a remainder of the sector size is small")]
 pub(super) const fn in_sector(offset: u64) -> usize {
     (offset % SECTOR_SIZE as u64) as usize
@@ -66,7 +71,22 @@ impl Page {
     }
 }
 
+/// How much memory of pages is kept for the next run: what most runs need, and not what the largest did.
+const POOL_KEPT: usize = 2 << 20;
+
 impl Pool {
+    /// Gives back what is more than most runs need. No page may be in use.
+    pub(super) fn trim(&mut self) {
+        assert_eq!(self.free.len(), self.pages.len());
+        let mut kept = 0;
+        for page in &mut self.pages {
+            kept += page.0.capacity();
+            if kept > POOL_KEPT {
+                page.0 = Vec::new();
+            }
+        }
+    }
+
     fn page(&mut self) -> u32 {
         if let Some(page) = self.free.pop() {
             self.pages[page as usize].0.clear();
