@@ -19,6 +19,7 @@ use crate::engine::disk::{Disk, Mishap, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
+use crate::engine::process::Input;
 use crate::engine::time::Time;
 use crate::oracles::{DiskBytes, Finding, FindingKind, Kind, Oracles, Violation, Witness};
 
@@ -508,6 +509,10 @@ impl Observer<Node> for Monitor {
             Event::Replica(event) => self.replica_event(now, node, event),
             Event::Client(event) => self.client_event(now, node, event),
         }
+    }
+
+    fn before_step(&mut self, now: Time, node: NodeIndex, process: &Node, input: &Input<'_, Node>) {
+        self.witness.before_step(now, node, process, input);
     }
 
     fn after_step(&mut self, now: Time, node: NodeIndex, process: &Node) {

@@ -2,7 +2,7 @@
 //! promises a log has that log on disk.
 
 use vsr_core::message::{DoViewChange, PrepareOk};
-use vsr_core::number::{ReplicaIndex, ViewNumber};
+use vsr_core::number::{OpNumber, ReplicaIndex, ViewNumber};
 
 use super::facts::{Facts, Held};
 use super::violation::{Property, Violation};
@@ -69,12 +69,17 @@ pub(super) fn check_promise(
     Some(facts.violation(Property::AckTruthful, "DoViewChange", message))
 }
 
-/// Whether a promise from a disk that has lost entries says truly which: what it does not call spoiled is there.
+/// Whether a promise from a disk that has lost entries, or could not be read, says truly which: what it does not call spoiled is there,
+/// and what is before all that it tells of is or should be.
 fn is_truthful(facts: &Facts, replica: ReplicaIndex, promised: &DoViewChange) -> bool {
     let disk = &facts.replica(replica).disk;
+    let is_due = |op: u64| {
+        let (held, owed) = disk.whole_and_owed(OpNumber::new(op), facts.configuration.slots);
+        held.or(owed).is_some()
+    };
     let whole =
         promised.headers.iter().zip(0..).filter(|(_, place)| promised.spoiled >> place & 1 == 0);
-    (promised.spoiled != 0 || disk.owed_count() > 0)
+    (disk.prefix().next().get()..=promised.op.get()).all(is_due)
         && whole
             .into_iter()
             .all(|(header, _)| disk.holds(&Held::of(header), facts.configuration.slots))

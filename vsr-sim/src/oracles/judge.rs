@@ -301,12 +301,14 @@ impl<S: StateMachine> Oracles<S> {
             self.exposure.count(Moment::SpoiledReadBack);
         }
         let known = self.facts.replica_mut(replica);
+        let before = *known.disk.promise();
         known.disk.read_back(root, slots);
         known.is_up = true;
         known.applied = 0;
         known.booted_at = now;
         known.has_spoken = false;
         known.normal_view = None;
+        self.checkpoint_named(replica, &before);
     }
 
     fn count_crash(&mut self, replica: ReplicaIndex, is_writing: bool) {

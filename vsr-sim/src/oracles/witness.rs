@@ -1,8 +1,10 @@
 //! The oracles' eyes: turns what happens in a world of replicas and clients into what [`Oracles`] are told.
 
 use vsr_core::configuration::Configuration;
-use vsr_core::io::Zone;
+use vsr_core::io::{Token, Zone};
 use vsr_core::number::{ClientId, ReplicaIndex};
+use vsr_core::superblock::Superblock;
+use vsr_core::token::Subject;
 use vsr_core::wire::Frame;
 
 use super::judge::{Delivery, DiskBytes, Oracles};
@@ -14,6 +16,7 @@ use crate::engine::disk::{Disk, Mishap, MishapKind, Resolution, Write};
 use crate::engine::network::Packet;
 use crate::engine::node::{Incarnation, NodeIndex};
 use crate::engine::observer::Observer;
+use crate::engine::process::Input;
 use crate::engine::time::Time;
 
 #[cfg(test)]
@@ -29,6 +32,8 @@ pub struct Witness {
     /// By node: the client that last spoke there.
     clients: Vec<Option<ClientId>>,
     record: Vec<u8>,
+    /// The read that has just gone wrong, of which the process is told next.
+    misread: Option<Mishap>,
 }
 
 impl Witness {
@@ -41,6 +46,7 @@ impl Witness {
             writes_under_way: Vec::new(),
             clients: Vec::new(),
             record: Vec::new(),
+            misread: None,
         }
     }
 
@@ -50,6 +56,7 @@ impl Witness {
         self.oracles.reset(configuration, service.machine());
         self.writes_under_way.clear();
         self.clients.clear();
+        self.misread = None;
     }
 
     /// The oracles.
@@ -146,12 +153,12 @@ impl Observer<Node> for Witness {
     fn disk_mishap(&mut self, now: Time, mishap: &Mishap, disk: &Disk) {
         let Some(replica) = self.replica(mishap.node) else { return };
         self.oracles.mishap(now, mishap.kind);
-        let is_told = matches!(
-            mishap.kind,
-            MishapKind::WriteFailed | MishapKind::ReadFailed | MishapKind::ReadMisdirected
-        );
+        if matches!(mishap.kind, MishapKind::ReadFailed | MishapKind::ReadMisdirected) {
+            self.misread = Some(*mishap);
+            return;
+        }
         let zone = zone_at(mishap.zone);
-        if is_told || zone == Zone::Headers {
+        if mishap.kind == MishapKind::WriteFailed || zone == Zone::Headers {
             return;
         }
         let end = mishap.offset + mishap.size;
@@ -190,6 +197,22 @@ impl Observer<Node> for Witness {
         {
             self.oracles.booted(now, replica);
         }
+    }
+
+    fn before_step(&mut self, now: Time, node: NodeIndex, _: &Node, input: &Input<'_, Node>) {
+        let Input::Read { token, result } = input else { return };
+        let misread = self.misread.take_if(|mishap| mishap.node == node);
+        let Some(replica) = self.replica(node) else { return };
+        let (zone, offset) = match (misread, Subject::of(Token(token.0))) {
+            (Some(mishap), _) => (zone_at(mishap.zone), mishap.offset),
+            (None, Some(Subject::SuperblockCopy(copy))) => {
+                (Zone::Superblock, u64::from(copy) * Superblock::copy_size(&self.configuration))
+            }
+            // As it is on the disk: that is known.
+            (None, _) => return,
+        };
+        let bytes = result.unwrap_or_default();
+        self.oracles.record_read(now, &DiskBytes { replica, zone, offset, bytes });
     }
 
     fn after_step(&mut self, now: Time, node: NodeIndex, process: &Node) {

@@ -82,20 +82,39 @@ impl<S: StateMachine> Oracles<S> {
                 }
             }
             Zone::Superblock => {
-                let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
                 let disk = &mut self.facts.replica_mut(found.replica).disk;
                 let promise = disk.promise_in(index, found.bytes);
+                // What comes late may come when the copy has been read already.
+                disk.spoil_promise(index, promise);
                 if promise.is_none() {
                     self.exposure.count(Moment::SuperblockSpoiled);
                 }
-                if kind == MishapKind::WriteLate {
-                    let before = disk.put_promise(index, promise, root, slots);
-                    self.checkpoint_named(found.replica, &before);
-                } else {
-                    disk.spoil_promise(index, promise);
-                }
             }
             Zone::Prepares => self.slot_shows(found, index, kind),
+        }
+    }
+
+    /// A replica reads a [`Self::record`], and is given this, whatever the disk holds: nothing at all, if the read fails. To be told of
+    /// each copy of a superblock, and of what is read otherwise than it is on the disk.
+    pub fn record_read(&mut self, now: Time, given: &DiskBytes<'_>) {
+        self.facts.now = now;
+        let index = given.offset / self.record_size(given.zone);
+        let place = usize::try_from(index).expect("records fit in memory");
+        let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
+        match given.zone {
+            Zone::Headers | Zone::Snapshots => {}
+            Zone::Superblock => {
+                let disk = &mut self.facts.replica_mut(given.replica).disk;
+                let promise = disk.promise_in(place, given.bytes);
+                let before = disk.read_promise(place, promise, root, slots);
+                self.checkpoint_named(given.replica, &before);
+            }
+            Zone::Prepares => {
+                let header = entry_in(given.bytes).filter(|header| self.belongs(header, index));
+                let held = header.as_ref().map(Held::of);
+                let disk = &mut self.facts.replica_mut(given.replica).disk;
+                disk.read_slot(place, held, root, slots);
+            }
         }
     }
 
@@ -197,7 +216,7 @@ impl<S: StateMachine> Oracles<S> {
 
     /// The superblock may name another checkpoint than `before`.
     #[inline(never)]
-    fn checkpoint_named(&mut self, replica: ReplicaIndex, before: &Promise) {
+    pub(super) fn checkpoint_named(&mut self, replica: ReplicaIndex, before: &Promise) {
         let now = self.facts.promise(replica);
         if now.checkpoint_op() <= before.checkpoint_op() {
             return;

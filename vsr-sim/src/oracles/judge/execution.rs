@@ -203,13 +203,7 @@ impl<S: StateMachine> Oracles<S> {
     /// A replica has called [`StateMachine::restore`]: its state is that of the checkpoint that its disk names, with this digest.
     pub fn restored(&mut self, now: Time, replica: ReplicaIndex, digest: Option<u128>) {
         self.facts.now = now;
-        // Who starts may not be able to read a version that a crash has left on one copy.
-        let named = self.facts.replica(replica).disk.named_checkpoints();
-        let is_this = |op: &OpNumber| {
-            *op > OpNumber::ZERO
-                && determinism::check_restored(&self.facts, replica, *op, digest).is_none()
-        };
-        let op = named.into_iter().find(is_this).unwrap_or(named[0]);
+        let op = self.facts.promise(replica).checkpoint_op();
         let applied = self.facts.log.applies_up_to(op);
         let known = self.facts.replica_mut(replica);
         known.applied = applied;
