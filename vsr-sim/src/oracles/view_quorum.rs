@@ -2,6 +2,8 @@
 //!
 //! Each of those acknowledges nothing of older views any more, so none of them can commit behind the new one's back. The promises
 //! are counted on the disks, not in packets: one that was counted twice, or given for another view, is not there.
+//!
+//! Whose disk is lost takes part in nothing any more. What it was bound to by then holds for good, though no disk says so.
 
 use vsr_core::number::{ReplicaIndex, ViewNumber};
 
@@ -15,7 +17,12 @@ pub(super) fn check(
     view: ViewNumber,
     place: &str,
 ) -> Option<Box<Violation>> {
-    let is_bound = |replica: &ReplicaIndex| facts.promise(*replica).view >= view;
+    let bound_to = |replica: ReplicaIndex| {
+        let disk = &facts.replica(replica).disk;
+        let is_lost = disk.promise().sequence == 0;
+        if is_lost { disk.established().view } else { disk.promise().view }
+    };
+    let is_bound = |replica: &ReplicaIndex| bound_to(*replica) >= view;
     let count = facts.configuration.replicas().filter(is_bound).count();
     let needed = usize::from(facts.quorums.view_change());
     if count >= needed {
@@ -24,7 +31,7 @@ pub(super) fn check(
     let views: Vec<String> = facts
         .configuration
         .replicas()
-        .map(|replica| format!("{replica} {}", facts.promise(replica).view))
+        .map(|replica| format!("{replica} {}", bound_to(replica)))
         .collect();
     let message = format!(
         "{by} begins {view} with a {place}\nthe disks name: {}; a quorum is {needed} of {}",
@@ -63,5 +70,22 @@ mod tests {
             }
         }
         // A cluster of four whose halves can each begin a view has two logs from then on.
+    }
+
+    /// Whose disk is lost acknowledges nothing any more: a promise that it gave before counts, and one that it never gave does not.
+    #[test]
+    fn who_has_lost_its_disk_stays_bound_to_what_it_had_promised() {
+        for (promised, expected) in [(1, &[][..]), (0, &[Property::ViewQuorum])] {
+            let mut forge = Forge::of(3);
+            let first = Arc::clone(&forge.log[0]);
+            forge.promise(0, 0, 0);
+            forge.promise(1, 1, 0);
+            forge.promise(2, promised, 0);
+            forge.spoil_promise(2);
+            forge.restart(2);
+            forge.promise(1, 1, 1);
+            forge.prepare(1, &first, 0);
+            assert_eq!(forge.fired(), expected, "{promised}");
+        }
     }
 }
