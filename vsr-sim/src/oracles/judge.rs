@@ -244,6 +244,8 @@ impl<S: StateMachine> Oracles<S> {
     /// checkpoint among them does not hold is whole on the disk of one of them, or denied by so many that it cannot have been
     /// committed, as far as some of them cannot tell.
     ///
+    /// A replica reads its disk when it starts, and not again: what could not be read then is as good as spoiled as long as it is up.
+    ///
     /// `is_blind` says of a replica and a slot whether its disk has lost the header that would tell what was there.
     #[must_use]
     pub fn can_go_on(
@@ -256,7 +258,12 @@ impl<S: StateMachine> Oracles<S> {
             || self.facts.configuration.replicas().filter(|replica| core.contains(*replica));
         let disk = |replica| &self.facts.replica(replica).disk;
         let area_size = self.facts.configuration.snapshot_area_size();
-        let state_of = |replica| disk(replica).whole_checkpoint_op(area_size);
+        let is_up = |replica| self.facts.replica(replica).is_up;
+        let knows = |replica, op| !is_up(replica) || disk(replica).knows_slot(op, slots);
+        let state_of = |replica| {
+            let is_known = !is_up(replica) || disk(replica).knows_checkpoint();
+            if is_known { disk(replica).whole_checkpoint_op(area_size) } else { OpNumber::ZERO }
+        };
         let base = members().map(state_of).max().unwrap_or_default();
         let named = |replica| disk(replica).promise().checkpoint_op();
         let newest = members().map(named).max().unwrap_or_default().max(base);
@@ -277,13 +284,14 @@ impl<S: StateMachine> Oracles<S> {
                     (Some(held), None)
                         if !is_forgotten
                             && disk(member).promise().reaches(op)
+                            && knows(member, op)
                             && committed.is_none_or(|one| one.checksum == held.checksum) =>
                     {
                         whole += 1;
                     }
                     (None, None) if !is_blind(member, op.get() % u64::from(slots)) => deniers += 1,
-                    (Some(_), None) => deniers += 1,
-                    (None, None) | (_, Some(_)) => uncertain += 1,
+                    (Some(_), None) if knows(member, op) => deniers += 1,
+                    (None | Some(_), None) | (_, Some(_)) => uncertain += 1,
                 }
             }
             let is_denied =

@@ -90,6 +90,8 @@ pub(in super::super) struct Disk {
     areas: [Vec<u8>; 2],
     /// Where in the zone of checkpoints records begin that are not as they should be.
     spoiled: BTreeSet<u64>,
+    /// Whether the last start was given something else than the checkpoint that the superblock names.
+    is_checkpoint_misread: bool,
     /// The newest checkpoint that was ever whole here.
     checkpoint_max: OpNumber,
 }
@@ -108,6 +110,7 @@ impl Disk {
             area.shrink_to(AREA_KEPT);
         }
         self.spoiled.clear();
+        self.is_checkpoint_misread = false;
         self.checkpoint_max = OpNumber::ZERO;
     }
 
@@ -129,15 +132,29 @@ impl Disk {
 
     /// A record of the areas for checkpoints shows these bytes, and nobody was told so.
     pub(in super::super) fn spoil_snapshot(&mut self, offset: u64, bytes: &[u8], area_size: u64) {
-        let area = &self.areas[usize::from(offset >= area_size)];
-        let start = usize::try_from(offset % area_size).expect("an area fits in memory");
-        let written = area.get(start..).unwrap_or_default();
-        let is_lost = bytes.is_empty() && !written.is_empty();
-        if !is_lost && bytes.starts_with(&written[..written.len().min(bytes.len())]) {
+        if self.is_as_written(offset, bytes, area_size) {
             self.spoiled.remove(&offset);
         } else {
             self.spoiled.insert(offset);
         }
+    }
+
+    /// The replica has read this in the areas for checkpoints, whatever is there.
+    pub(in super::super) fn read_snapshot(&mut self, offset: u64, bytes: &[u8], area_size: u64) {
+        let is_named = self.promise.checkpoint.is_some_and(|record| {
+            u64::from(record.area.number()) == offset / area_size
+                && offset % area_size < u64::from(record.size)
+        });
+        self.is_checkpoint_misread |= is_named && !self.is_as_written(offset, bytes, area_size);
+    }
+
+    /// Whether these are the bytes that should be there.
+    fn is_as_written(&self, offset: u64, bytes: &[u8], area_size: u64) -> bool {
+        let area = &self.areas[usize::from(offset >= area_size)];
+        let start = usize::try_from(offset % area_size).expect("an area fits in memory");
+        let written = area.get(start..).unwrap_or_default();
+        let is_lost = bytes.is_empty() && !written.is_empty();
+        !is_lost && bytes.starts_with(&written[..written.len().min(bytes.len())])
     }
 
     /// What is where a checkpoint should be, as far as it was ever written.
@@ -154,6 +171,17 @@ impl Disk {
         };
         let whole = self.promise.checkpoint.filter(is_whole);
         whole.map_or(OpNumber::ZERO, |record| record.header.op)
+    }
+
+    /// Whether the replica, as it was started last, knows the checkpoint that the superblock names.
+    pub(in super::super) const fn knows_checkpoint(&self) -> bool {
+        !self.is_checkpoint_misread
+    }
+
+    /// Whether the replica, as it was started last, knows the entry that is in the slot of `op`.
+    pub(in super::super) fn knows_slot(&self, op: OpNumber, slots: u32) -> bool {
+        let slot = self.at(op, slots);
+        slot.believed == slot.held
     }
 
     /// The operation of the newest checkpoint that was ever whole here.
@@ -273,6 +301,7 @@ impl Disk {
 
     /// The replica starts, and will know no more than what is there; less where a read goes wrong, of which it is told next.
     pub(in super::super) fn read_back(&mut self, root: Checksum, slots: u32) {
+        self.is_checkpoint_misread = false;
         if !self.is_deceived {
             return;
         }
@@ -321,6 +350,7 @@ impl Disk {
         let newest = self.newest_promise();
         let before = std::mem::replace(&mut self.promise, newest);
         if newest.checkpoint != before.checkpoint {
+            self.is_checkpoint_misread = false;
             self.prefix = newest.checkpoint_op().get();
             self.advance(root, slots);
         }

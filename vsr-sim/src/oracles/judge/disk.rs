@@ -102,7 +102,12 @@ impl<S: StateMachine> Oracles<S> {
         let place = usize::try_from(index).expect("records fit in memory");
         let (root, slots) = (self.facts.log.root(), self.facts.configuration.slots);
         match given.zone {
-            Zone::Headers | Zone::Snapshots => {}
+            Zone::Headers => {}
+            Zone::Snapshots => {
+                let size = self.facts.configuration.snapshot_area_size();
+                let disk = &mut self.facts.replica_mut(given.replica).disk;
+                disk.read_snapshot(given.offset, given.bytes, size);
+            }
             Zone::Superblock => {
                 let disk = &mut self.facts.replica_mut(given.replica).disk;
                 let promise = disk.promise_in(place, given.bytes);
