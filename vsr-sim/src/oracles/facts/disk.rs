@@ -57,9 +57,11 @@ struct Slot {
     owed: Option<Held>,
     /// What the replica has been told, by the disk, to be there: by a write that was done, or by a start that could read it.
     believed: Option<Held>,
+    /// In which start the replica last wrote here: what it reads, it asked for before that.
+    written_in: Option<u32>,
 }
 
-const NEVER_WRITTEN: Slot = Slot { held: None, owed: None, believed: None };
+const NEVER_WRITTEN: Slot = Slot { held: None, owed: None, believed: None, written_in: None };
 
 /// A copy of the superblock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +88,8 @@ pub(in super::super) struct Disk {
     established: Promise,
     /// Whether anything is believed that is not there.
     is_deceived: bool,
+    /// How often the replica was started again.
+    starts: u32,
     /// The two areas for checkpoints, as far as they were ever written, as they should be.
     areas: [Vec<u8>; 2],
     /// Where in the zone of checkpoints records begin that are not as they should be.
@@ -105,6 +109,7 @@ impl Disk {
         self.promise = Promise::default();
         self.established = Promise::default();
         self.is_deceived = false;
+        self.starts = 0;
         for area in &mut self.areas {
             area.clear();
             area.shrink_to(AREA_KEPT);
@@ -284,8 +289,9 @@ impl Disk {
         root: Checksum,
         slots: u32,
     ) -> Option<Held> {
-        let now = Slot { held, owed: None, believed: held };
-        let before = std::mem::replace(self.slot_mut(slot), now);
+        let place = self.slot_mut(slot);
+        let now = Slot { held, owed: None, believed: held, ..*place };
+        let before = std::mem::replace(place, now);
         self.believe(before.believed, held, root, slots);
         before.owed.or(before.held)
     }
@@ -301,6 +307,7 @@ impl Disk {
 
     /// The replica starts, and will know no more than what is there; less where a read goes wrong, of which it is told next.
     pub(in super::super) fn read_back(&mut self, root: Checksum, slots: u32) {
+        self.starts += 1;
         self.is_checkpoint_misread = false;
         if !self.is_deceived {
             return;
@@ -317,7 +324,14 @@ impl Disk {
         self.is_deceived = self.slots.iter().any(|slot| slot.owed.is_some());
     }
 
-    /// The replica has read this in the slot, whatever is there: so it believes.
+    /// The replica itself has written into the slot.
+    pub(in super::super) fn wrote_slot(&mut self, slot: usize) {
+        let starts = self.starts;
+        self.slot_mut(slot).written_in = Some(starts);
+    }
+
+    /// The replica has read this in the slot, whatever is there: so it believes, unless it has written there since it asked, as it
+    /// may where it looks beyond the end of its log.
     pub(in super::super) fn read_slot(
         &mut self,
         slot: usize,
@@ -325,7 +339,11 @@ impl Disk {
         root: Checksum,
         slots: u32,
     ) {
+        let starts = self.starts;
         let slot = self.slot_mut(slot);
+        if slot.written_in == Some(starts) {
+            return;
+        }
         let before = std::mem::replace(&mut slot.believed, given);
         self.is_deceived |= given != slot.held;
         self.believe(before, given, root, slots);

@@ -285,6 +285,7 @@ impl<S: StateMachine> Oracles<S> {
         let disk = &mut self.facts.replica_mut(found.replica).disk;
         let owed_before = disk.owed_count();
         let lost = disk.put(slot, held, root, slots).filter(|before| held != Some(*before));
+        disk.wrote_slot(slot);
         if lost.is_none() && disk.owed_count() < owed_before {
             self.exposure.count(Moment::SpoiledRepaired);
         }

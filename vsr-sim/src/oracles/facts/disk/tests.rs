@@ -75,6 +75,11 @@ fn what_is_read_is_believed_whatever_is_there_until_the_next_start() {
     assert_eq!(disk.prefix().get(), 2);
     disk.read_back(root, SLOTS);
     assert_eq!(disk.prefix().get(), 0);
+    // It is written again, before the answer to an old question comes.
+    disk.put(1, Some(one), root, SLOTS);
+    disk.wrote_slot(1);
+    disk.read_slot(1, None, root, SLOTS);
+    assert_eq!(disk.prefix().get(), 2);
     // Held against what is there, a right replica would acknowledge what it does not have.
 }
 
