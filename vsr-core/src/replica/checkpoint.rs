@@ -10,6 +10,7 @@
 
 use super::Replica;
 use crate::checkpoint::{CHUNK_SIZE, Checkpoint};
+use crate::header::Header;
 use crate::io::{Effects, Event, Halt, Status, Zone};
 use crate::number::{OpNumber, REPLICA_COUNT_MAX, ReplicaIndex};
 use crate::state_machine::StateMachine;
@@ -68,6 +69,12 @@ impl Checkpoints {
 
     pub(super) const fn is_writing(&self) -> bool {
         self.writing.is_some()
+    }
+
+    /// The operation of a fetched one that a superblock on its way to the disk names: it will take the place of the state.
+    pub(super) fn fetched_and_named(&self) -> Option<&Header> {
+        let is_it = |writing: &&Writing| writing.origin == Origin::Fetched && writing.is_named;
+        self.writing.as_ref().filter(is_it).map(|writing| &writing.record.header)
     }
 
     pub(super) fn is_writing_fetched(&self) -> bool {

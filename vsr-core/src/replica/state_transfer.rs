@@ -263,13 +263,17 @@ impl<S: StateMachine> Replica<S> {
         if self.journal.leads_to(header) {
             return true;
         }
-        // What was here beyond what is executed was never committed, or is in the checkpoint.
+        self.begin_log_anew(header, effects);
+        self.backup.ahead.clear();
+        self.restart_install(header);
+        true
+    }
+
+    /// Behind a fetched checkpoint. What was here beyond what is executed was never committed, or is in the checkpoint.
+    pub(super) fn begin_log_anew(&mut self, header: &Header, effects: &mut Effects) {
         if self.journal.op() > self.commit_min {
             effects.event(Event::Truncated { op: self.commit_min });
         }
         self.journal.begin_at(header, self.commit_min);
-        self.backup.ahead.clear();
-        self.restart_install(header);
-        true
     }
 }

@@ -152,14 +152,23 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    /// Leaves the view for `view`: this replica acknowledges nothing older any more, and says so once that is durable.
-    pub(super) fn transition_to_view_change(&mut self, view: ViewNumber, effects: &mut Effects) {
-        // What is not durable was never acknowledged; what is executed is durable. And what has come of another log that
-        // never became ours is not ours to speak of.
+    /// What is not durable was never acknowledged; what is executed is durable. And what has come of another log that never became
+    /// ours is not ours to speak of.
+    fn cut_to_own_log(&mut self, effects: &mut Effects) {
         let own = self.install.as_ref().and_then(Install::base_of_own_log);
         let own = own.unwrap_or(OpNumber::new(u64::MAX)).min(self.journal.held());
         // A log that has just begun anew is ours once the checkpoint that it follows is durable, and with it the promise.
-        self.journal.truncate(own.max(self.journal.base()));
+        let own = own.max(self.journal.base());
+        match self.checkpoints.fetched_and_named().copied() {
+            // So it is where what led to that checkpoint is cut off before it counts.
+            Some(header) if header.op > own => self.begin_log_anew(&header, effects),
+            Some(_) | None => self.journal.truncate(own),
+        }
+    }
+
+    /// Leaves the view for `view`: this replica acknowledges nothing older any more, and says so once that is durable.
+    pub(super) fn transition_to_view_change(&mut self, view: ViewNumber, effects: &mut Effects) {
+        self.cut_to_own_log(effects);
         self.views.transition_to_view_change(view);
         self.begin_view_change();
         assert!(self.journal.op() >= self.commit_min);

@@ -92,14 +92,18 @@ fn a_version_that_was_overlooked_at_a_start_is_not_what_the_replica_goes_by() {
     };
     let root = Checksum::new(100);
     let mut disk = Disk::default();
-    (0..4).for_each(|copy| drop(disk.put_promise(copy, promise(1, 4), root, SLOTS)));
+    for copy in 0..4 {
+        disk.put_promise(copy, promise(1, 4), root, SLOTS);
+    }
     disk.put_promise(3, promise(2, 5), root, SLOTS);
     disk.read_promise(3, None, root, SLOTS);
     assert_eq!(disk.promise().view.get(), 4);
     disk.read_back(root, SLOTS);
     assert_eq!(disk.promise().view.get(), 5, "another start may read it");
     // Overtaken on the other copies by a version of the same number, it is outvoted.
-    (0..3).for_each(|copy| drop(disk.put_promise(copy, promise(2, 4), root, SLOTS)));
+    for copy in 0..3 {
+        disk.put_promise(copy, promise(2, 4), root, SLOTS);
+    }
     assert_eq!(disk.promise().view.get(), 4);
 }
 
