@@ -152,6 +152,24 @@ fn a_replica_that_cannot_tell_where_its_log_ended_denies_nothing_and_is_told() {
     assert!(group.run_until(STEPS, leads));
 }
 
+/// As above; but the lights go out again when both have promised another view. The rings behind the log are not looked at then: how far
+/// it may have reached is what the promise says.
+#[test]
+fn a_replica_that_could_not_tell_where_its_log_ended_denies_nothing_after_another_start_either() {
+    let mut disks = stopped(3);
+    rot(&mut disks[0], Zone::Prepares, HEAD);
+    rot(&mut disks[0], Zone::Headers, HEAD);
+    forget(&mut disks[1], HEAD);
+    let mut group = start(disks, &[0, 1]);
+    assert!(!group.run_until(STEPS, leads));
+    let mut group = start(group.disks, &[0, 1]);
+    assert!(!group.run_until(STEPS, leads), "its silence is no denial");
+    group.start(2);
+    assert!(group.run_until(STEPS, |group| all_hold(group, OPERATIONS)));
+    assert!(group.run_until(STEPS, leads));
+    // A doubt that lasts for one start is a denial at the next.
+}
+
 #[test]
 fn a_spoiled_checkpoint_is_fetched_and_the_log_is_kept() {
     for is_unreadable in [false, true] {
