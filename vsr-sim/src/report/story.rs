@@ -15,7 +15,7 @@ use crate::engine::observer::Observer;
 use crate::engine::time::Time;
 use crate::engine::{Dropped, Packet};
 use crate::faults::Fault;
-use crate::oracles::Finding;
+use crate::oracles::{Finding, Property};
 use crate::scenario::listener::Listener;
 
 /// How many events a story has at most, and how many of each sort.
@@ -57,6 +57,8 @@ enum Known {
     Answer(u64, NodeIndex),
     /// A promise to a view, by who gave it.
     Promise(u64, NodeIndex),
+    /// That a session is gone, by who said so.
+    Eviction(u64, NodeIndex),
 }
 
 /// An event.
@@ -89,9 +91,14 @@ impl Story {
     #[must_use]
     pub fn new(replica_count: u8, finding: &Finding) -> Self {
         let message = words::with_client_names(&finding.message, replica_count);
+        let mut about: BTreeSet<u64> = numbers_in(&message, "op").collect();
+        if finding.property == Property::EvictionTruthful.name() {
+            // A session has the number of the operation that opened it.
+            about.extend(numbers_in(&message, "s"));
+        }
         Self {
             replica_count,
-            about: numbers_in(&message, "op").collect(),
+            about,
             named: nodes_in(&message, replica_count),
             finding: Some(finding.clone()),
             ..Self::default()
@@ -235,7 +242,13 @@ impl Story {
                 }
                 (Sort::Step, Known::Answer(reply.op.get(), from))
             }
-            Frame::Request(_) | Frame::ClientMessage(ClientMessage::Eviction(_)) => return,
+            Frame::ClientMessage(ClientMessage::Eviction(eviction)) => {
+                if !self.named.contains(to) {
+                    return;
+                }
+                (Sort::Turn, Known::Eviction(eviction.session.get(), from))
+            }
+            Frame::Request(_) => return,
         };
         if self.known.insert(known) {
             let words = format!("{} → {} {}", self.name(from), self.name(to), self.frame(packet));
@@ -426,6 +439,21 @@ mod tests {
         let sentences = story.sentences();
         let last = "0.000099s: agreement is violated: Two differ.; r1 executed op12 (of op7), not stop3; c1 was told by r9";
         assert_eq!(sentences, [last]);
+    }
+
+    #[test]
+    fn a_session_that_is_said_to_be_gone_is_told_of_from_the_operation_that_opened_it() {
+        let finding = Finding {
+            kind: FindingKind::Safety,
+            property: "eviction-truthful",
+            place: String::new(),
+            message: "A lie.\n\nc1 has s7, by all that is committed\nr0 tells it otherwise"
+                .to_owned(),
+            at: Time::ZERO,
+        };
+        let story = Story::new(3, &finding);
+        assert_eq!(story.about, [7].into());
+        assert!(story.named.contains(NodeIndex::new(4)));
     }
 
     #[test]
