@@ -56,6 +56,7 @@ stories! {
         primary_in_the_minority_commits_nothing;
     recovery:
         acknowledged_is_on_disk
+        answer_to_an_older_start_does_not_end_the_log
         crash_between_two_writes_of_the_superblock
         cut_is_durable_before_it_is_written_over
         cut_off_entries_do_not_come_back

@@ -27,6 +27,7 @@ pub const WITNESSES: &[(&str, &[&str])] = &[
     ("normal/nothing-is-executed-before-it-is-durable-here", &["N-13"]),
     ("normal/primary-in-the-minority-commits-nothing", &["N-01", "N-15", "Q-01"]),
     ("recovery/acknowledged-is-on-disk", &["S-01"]),
+    ("recovery/answer-to-an-older-start-does-not-end-the-log", &["R-01", "R-10"]),
     ("recovery/crash-between-two-writes-of-the-superblock", &["R-14"]),
     ("recovery/cut-is-durable-before-it-is-written-over", &["V-47"]),
     ("recovery/cut-off-entries-do-not-come-back", &["V-28"]),

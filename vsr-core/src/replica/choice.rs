@@ -254,6 +254,15 @@ mod tests {
         assert_eq!(head(&[promise(2, &kept, 2, &[2]), between(), holder]), Err(true));
     }
 
+    /// What lies a pipeline below any head was committed: a promise that tells nothing of it does not deny it.
+    #[test]
+    fn a_log_that_has_gone_on_beyond_what_its_promise_tells_denies_nothing_there() {
+        let lost = chain(&[0, 0]);
+        let long = chain(&[0, 0, 1, 1, 1, 1, 1]);
+        let goes_on = || promise(1, &long, 7, &[]);
+        assert_eq!(head(&[promise(2, &lost, 2, &[2]), goes_on(), goes_on()]), Err(true));
+    }
+
     /// r0 does not know where its log ended; it may have acknowledged operation 2, and so may one other.
     #[test]
     fn beyond_an_uncertain_head_nothing_is_denied_as_far_as_it_may_reach() {
