@@ -205,7 +205,7 @@ const SMALL_BUFFER: usize = 1024;
 const SECTOR_BUFFER: usize = 4096;
 
 /// How much memory of buffers for larger writes, of either kind, is kept for the next run.
-const BUFFERS_KEPT: usize = 1 << 19;
+const BUFFERS_KEPT: usize = 1 << 18;
 
 /// Which of the buffers are for so many bytes.
 fn buffers_for(size: usize) -> usize {

@@ -72,7 +72,7 @@ impl Page {
 }
 
 /// How much memory of pages is kept for the next run: what most runs need, and not what the largest did.
-const POOL_KEPT: usize = 2 << 20;
+const POOL_KEPT: usize = 1 << 20;
 
 impl Pool {
     /// Gives back what is more than most runs need. No page may be in use.
