@@ -99,6 +99,31 @@ fn a_sweep_runs_the_very_runs_of_its_seeds() {
 }
 
 #[test]
+fn slices_of_a_sweep_run_each_seed_once() {
+    let messages = |arguments: &[&str]| {
+        let arguments = [&["sweep", "--seeds", "40..47", "--format", "json"], arguments].concat();
+        let record = record(&arguments);
+        (record["seeds"].as_u64().unwrap(), record["messages"].as_u64().unwrap())
+    };
+    let slices = ["slice:1/3", "slice:2/3", "slice:3/3"];
+    let parts = slices.map(|slice| messages(&["--partition", slice]));
+    let sum = parts.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    assert_eq!(sum, messages(&[]));
+    assert_eq!(parts.map(|(seeds, _)| seeds), [2, 2, 3]);
+    // Machines that each ran all of it would find no more than one does.
+}
+
+#[test]
+fn a_sweep_without_an_end_ends_when_its_time_is_up() {
+    let (code, stdout, stderr) =
+        run(&["sweep", "--seeds", "0..", "--duration", "1s", "--jobs", "2", "--format", "json"]);
+    let record: Value = serde_json::from_str(&stdout).unwrap();
+    let seeds = record["seeds"].as_u64().unwrap();
+    assert_eq!((code, seeds > 0), (0, true));
+    assert!(stderr.contains(&format!("after 0..{seeds}")), "where to go on from: {stderr}");
+}
+
+#[test]
 fn a_scenario_that_was_written_runs_as_the_seed_it_was_drawn_from() {
     let folder = tempfile::tempdir().unwrap();
     for seed in ["11", "12", "13"] {
@@ -130,6 +155,13 @@ fn bad_input_is_refused_with_one_clear_message() {
         (&["sweep", "--seeds", "5..5"], "the range is empty"),
         (&["sweep", "--seeds", "6..5"], "the range is empty"),
         (&["sweep", "--seeds", "6"], "two numbers"),
+        (&["sweep", "--seeds", "0..9", "--partition", "1/4"], "slice:1/4"),
+        (
+            &["sweep", "--seeds", "0..3", "--partition", "slice:1/4"],
+            "slice 1 of 4 has none of the 3",
+        ),
+        (&["sweep", "--seeds", "0..", "--partition", "slice:1/4"], "without an end"),
+        (&["sweep", "--seeds", "0..9", "--duration", "10"], "90s, 10m or 8h"),
         (&["sweep"], "--seeds"),
         (&["--scenario", "nowhere.json"], "nowhere.json"),
         (&["--scenario", "x.json", "--seed", "1"], "cannot be used with"),

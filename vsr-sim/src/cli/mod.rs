@@ -6,6 +6,7 @@ mod keeper;
 mod replay;
 mod run;
 mod scenario;
+mod seeds;
 mod shrink;
 mod sweep;
 
@@ -185,11 +186,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Nanoseconds of wall time since some moment before: the only clock of the program, and nothing that runs depends on it.
+/// Nanoseconds of wall time since some moment before: the only clock of the program. No run depends on it, only how many of a sweep's
+/// there are, where a time is set for that.
 #[expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "how long a command took is told to people, and decides nothing"
+    reason = "how long a command took is told to people, and decides nothing of any run"
 )]
 fn stopwatch() -> impl Fn() -> u64 + Sync {
     let begin = std::time::Instant::now();

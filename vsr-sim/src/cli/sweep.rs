@@ -1,6 +1,6 @@
 //! `vsr-sim sweep`: many seeds on all cores.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -10,8 +10,9 @@ use clap::Args;
 
 use super::interrupt::{self, INTERRUPTED, is_interrupted};
 use super::keeper::{Keeper, News};
+use super::seeds::{Seeds, Slice, parse_duration, parse_seeds, parse_slice};
 use super::{CliError, Format, NONDETERMINISM, OverrideArgs};
-use super::{command_line, date, parse_seed, print, print_record, say, stopwatch};
+use super::{command_line, date, print, print_record, say, stopwatch};
 use crate::campaign::artefacts::Folder;
 use crate::campaign::regressions;
 use crate::campaign::subject::Clusters;
@@ -33,9 +34,16 @@ const PROGRESS_NS: u64 = 10_000_000_000;
 /// What to sweep, and how to tell about it.
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
-    /// The seeds, the end excluded: 0..20000.
+    /// The seeds, the end excluded: 0..20000. Without an end, as in 0.., it goes on until the time is up, there are failures enough, or
+    /// it is interrupted.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
-    seeds: Range<u64>,
+    seeds: Seeds,
+    /// Only this share of the seeds, as slice:1/4 for the first of four machines, which alone replays the regressions.
+    #[arg(long, value_name = "slice:I/N", value_parser = parse_slice)]
+    partition: Option<Slice>,
+    /// After so long (90s, 10m, 8h) no more seeds are begun.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<u64>,
     /// How many threads; as many as there are cores, if left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -58,19 +66,11 @@ pub(super) struct SweepArgs {
     no_regressions: bool,
 }
 
-/// Reads a half-open range of seeds.
-fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
-    let (start, end) =
-        text.split_once("..").ok_or("a range of seeds is two numbers, such as 0..1000")?;
-    let (start, end) = (parse_seed(start)?, parse_seed(end)?);
-    if start >= end {
-        return Err("the range is empty: the end is not part of it".to_owned());
-    }
-    Ok(start..end)
-}
-
 /// Runs the command; answers its exit code.
 pub(super) fn run(args: &SweepArgs) -> Result<u8, CliError> {
+    let seeds =
+        args.partition.map_or_else(|| Ok(args.seeds.clone()), |slice| args.seeds.slice(slice));
+    let seeds = seeds.map_err(CliError::Usage)?;
     let scenarios = regressions_of(args)?;
     interrupt::listen()?;
     let mut folder = Folder::create(args.out.as_deref(), &date(), "sweep")?;
@@ -85,8 +85,12 @@ pub(super) fn run(args: &SweepArgs) -> Result<u8, CliError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, usize::from);
     let failures_max = args.max_failures.unwrap_or(u64::MAX);
-    let plan = Plan { seeds: args.seeds.clone(), jobs, failures_max };
+    let plan = Plan { seeds: seeds.0.clone(), jobs, failures_max };
     let (summary, mut keeper) = sweep_and_keep(args, &plan, &clock, folder);
+    if seeds.count().is_none_or(|count| summary.seeds < count) {
+        let begun = Seeds(plan.seeds.start..plan.seeds.start + summary.seeds);
+        say(&format!("no more seeds were begun after {begun}"));
+    }
     let swept = Swept {
         args,
         summary: &summary,
@@ -102,7 +106,9 @@ pub(super) fn run(args: &SweepArgs) -> Result<u8, CliError> {
 /// The regressions that are to be replayed first, if there are any.
 fn regressions_of(args: &SweepArgs) -> Result<Option<Vec<(PathBuf, Scenario)>>, CliError> {
     let folder = match &args.regressions {
-        _ if args.no_regressions => return Ok(None),
+        _ if args.no_regressions || args.partition.is_some_and(|slice| slice.index > 1) => {
+            return Ok(None);
+        }
         Some(folder) => folder,
         None if Path::new(regressions::FOLDER).is_dir() => Path::new(regressions::FOLDER),
         None => return Ok(None),
@@ -124,7 +130,7 @@ fn sweep_and_keep(
         let (sender, receiver) = mpsc::channel();
         let keeping = scope.spawn(move || keeper.take_all(receiver));
         let summary = {
-            let watch = watch(plan, clock, sender);
+            let watch = watch(plan, args.duration, clock, sender);
             sweep(&subject, plan, clock, &watch)
         };
         match keeping.join() {
@@ -134,13 +140,15 @@ fn sweep_and_keep(
     })
 }
 
-/// Says now and then how far the sweep is, tells the keeper, and ends the sweep when somebody wants it to end.
+/// Says now and then how far the sweep is, tells the keeper, and ends the sweep when somebody wants it to end, or its time is up.
 fn watch<C: Fn() -> u64 + Sync>(
     plan: &Plan,
+    duration: Option<u64>,
     clock: C,
     keeper: Sender<News>,
 ) -> impl Fn(&Outcome) -> ControlFlow<()> + Sync + use<C> {
-    let all = plan.seeds.end - plan.seeds.start;
+    let all = Seeds(plan.seeds.clone()).count();
+    let all = all.map_or_else(String::new, |all| format!(" of {}", words::count(all)));
     let (done, failed, said) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     // The keeper listens for as long as anybody is there to tell.
     let tell = move |news| drop(keeper.send(news));
@@ -156,14 +164,10 @@ fn watch<C: Fn() -> u64 + Sync>(
         let due = now.saturating_sub(before) >= PROGRESS_NS;
         if due && said.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             tell(News::Progress(done));
-            say(&format!(
-                "{} of {} seeds, {} failed",
-                words::count(done),
-                words::count(all),
-                words::count(failed)
-            ));
+            say(&format!("{}{all} seeds, {} failed", words::count(done), words::count(failed)));
         }
-        if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let is_late = duration.is_some_and(|duration| now >= duration);
+        if is_late || is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -223,20 +227,4 @@ fn tell(args: &SweepArgs, failure: &Failure, kept: Option<&Aftermath>) -> String
     let outcome = Runner::<()>::default().run(&scenario);
     let nothing = Aftermath::default();
     text::run(&outcome, clock(), kept.unwrap_or(&nothing)) + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_half_open_and_not_empty() {
-        assert_eq!(parse_seeds("0..20000"), Ok(0..20_000));
-        assert_eq!(parse_seeds("0x10..0x20"), Ok(16..32));
-        assert!(
-            ["5..5", "6..5", "5", "a..b", "..", "1.."]
-                .iter()
-                .all(|text| parse_seeds(text).is_err())
-        );
-    }
 }

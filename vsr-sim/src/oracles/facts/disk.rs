@@ -28,6 +28,9 @@ impl Held {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Promise {
     pub(in super::super) sequence: u64,
+    /// The checksum of the version, and of the one that it followed.
+    pub(in super::super) version: Checksum,
+    pub(in super::super) parent: Checksum,
     pub(in super::super) view: ViewNumber,
     pub(in super::super) log_view: ViewNumber,
     /// How far the log went when it was promised.
@@ -446,8 +449,10 @@ impl Disk {
             return (found == copy as u64).then_some(self.version.1);
         }
         let superblock = Superblock::decode(u32::try_from(copy).ok()?, bytes)?;
-        let Superblock { sequence, view, log_view, op, checkpoint, .. } = superblock;
-        let promise = Promise { sequence, view, log_view, op, checkpoint };
+        let Superblock { sequence, parent, view, log_view, op, checkpoint, .. } = superblock;
+        // A version begins with its checksum.
+        let name = Checksum::new(u128::from_le_bytes(*version.first_chunk()?));
+        let promise = Promise { sequence, version: name, parent, view, log_view, op, checkpoint };
         self.version.0.clear();
         self.version.0.extend_from_slice(version);
         self.version.1 = promise;
@@ -460,12 +465,23 @@ impl Disk {
         self.copy_mut(copy).held = now;
     }
 
+    /// The version that a start believes, by the rule of FORMAT.md. There may be two of one number: one was overlooked at a start, or came to
+    /// the disk after it, and has been overtaken on the other copies.
     fn newest_promise(&self) -> Promise {
         let believed = || self.copies.iter().filter_map(|copy| copy.believed.as_ref());
-        // Of two versions of one number one was overlooked at a start, and has been overtaken on the other copies.
-        let twins = |promise: &Promise| believed().filter(|other| *other == promise).count();
-        let newest = believed().max_by_key(|promise| (promise.sequence, twins(promise)));
-        newest.copied().unwrap_or_default()
+        let Some(first) = believed().next() else { return Promise::default() };
+        if believed().all(|other| other.version == first.version) {
+            return *first;
+        }
+        let twins = |one: &Promise| believed().filter(|other| other.version == one.version).count();
+        let is_stranger = |one: &Promise| {
+            let is_before = |other: &&Promise| other.sequence.checked_add(1) == Some(one.sequence);
+            let mut before = believed().filter(is_before);
+            let is_known = believed().filter(is_before).any(|other| other.version == one.parent);
+            twins(one) < 2 && before.next().is_some() && !is_known
+        };
+        let rank = |one: &&Promise| (!is_stranger(one), one.sequence, twins(one), one.version);
+        believed().max_by_key(rank).copied().unwrap_or_default()
     }
 }
 

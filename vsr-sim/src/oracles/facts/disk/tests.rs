@@ -2,6 +2,15 @@
 
 use super::*;
 
+/// A version that says so, and follows the first one of view 4.
+#[expect(clippy::unnecessary_wraps, reason = "what a copy holds")]
+fn promise(sequence: u64, view: u64) -> Option<Promise> {
+    let version = |sequence, view| Checksum::new(u128::from(sequence * 100 + view));
+    let (parent, version) = (version(1, 4), version(sequence, view));
+    let view = ViewNumber::new(view);
+    Some(Promise { sequence, version, parent, view, ..Promise::default() })
+}
+
 const SLOTS: u32 = 8;
 
 fn held(op: u64, checksum: u128, parent: u128) -> Held {
@@ -86,10 +95,6 @@ fn what_is_read_is_believed_whatever_is_there_until_the_next_start() {
 /// Only one copy names a later version, and cannot be read: the start goes on from the older one, and counts up from that.
 #[test]
 fn a_version_that_was_overlooked_at_a_start_is_not_what_the_replica_goes_by() {
-    let promise = |sequence, view| {
-        let view = ViewNumber::new(view);
-        Some(Promise { sequence, view, ..Promise::default() })
-    };
     let root = Checksum::new(100);
     let mut disk = Disk::default();
     for copy in 0..4 {
@@ -100,6 +105,15 @@ fn a_version_that_was_overlooked_at_a_start_is_not_what_the_replica_goes_by() {
     assert_eq!(disk.promise().view.get(), 4);
     disk.read_back(root, SLOTS);
     assert_eq!(disk.promise().view.get(), 5, "another start may read it");
+    // A late write brings it beside another of the same number: all copies are alike, and so the checksum decides.
+    let mut late = Disk::default();
+    late.put_promise(0, promise(1, 4), root, SLOTS);
+    for (copy, view) in [(1, 6), (2, 5)] {
+        late.put_promise(copy, promise(2, view), root, SLOTS);
+    }
+    assert_eq!(late.promise().view.get(), 6, "not the last one");
+    late.put_promise(3, promise(3, 9).map(|other| Promise { parent: root, ..other }), root, SLOTS);
+    assert_eq!(late.promise().view.get(), 6, "nobody knows where that one comes from");
     // Overtaken on the other copies by a version of the same number, it is outvoted.
     for copy in 0..3 {
         disk.put_promise(copy, promise(2, 4), root, SLOTS);
@@ -109,10 +123,6 @@ fn a_version_that_was_overlooked_at_a_start_is_not_what_the_replica_goes_by() {
 
 #[test]
 fn the_promise_is_the_newest_whole_copy() {
-    let promise = |sequence, view| {
-        let view = ViewNumber::new(view);
-        Some(Promise { sequence, view, ..Promise::default() })
-    };
     let mut disk = Disk::default();
     let put =
         |disk: &mut Disk, copy, promise| disk.put_promise(copy, promise, Checksum::new(100), SLOTS);
@@ -132,10 +142,6 @@ fn the_promise_is_the_newest_whole_copy() {
 /// A crash meets the writing of a version when one copy holds it: the next start may not be able to read that one.
 #[test]
 fn a_version_that_is_on_some_copies_only_binds_nobody_yet() {
-    let promise = |sequence, view| {
-        let view = ViewNumber::new(view);
-        Some(Promise { sequence, view, ..Promise::default() })
-    };
     let mut disk = Disk::default();
     let put = |disk: &mut Disk, copies: std::ops::Range<usize>, promise| {
         for copy in copies {
