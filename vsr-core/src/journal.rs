@@ -375,7 +375,9 @@ impl Journal {
     }
 
     fn slot_of(&self, op: OpNumber) -> usize {
-        usize::try_from(op.get() % self.slots.len() as u64).expect("below the number of slots")
+        // A remainder: there are as many slots as a power of two.
+        let mask = self.slots.len() as u64 - 1;
+        usize::try_from(op.get() & mask).expect("below the number of slots")
     }
 }
 

@@ -490,7 +490,8 @@ fn is_same(one: Option<Held>, other: &Held) -> bool {
 }
 
 fn slot_of(op: OpNumber, slots: u32) -> usize {
-    usize::try_from(op.get() % u64::from(slots)).expect("slots fit in memory")
+    // A remainder: there are as many slots as a power of two.
+    usize::try_from(op.get() & u64::from(slots - 1)).expect("slots fit in memory")
 }
 
 /// The entry at the beginning of `bytes`, if a whole one is there.
