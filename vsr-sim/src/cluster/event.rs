@@ -45,7 +45,7 @@ pub enum ClientEvent {
     Ignored(ClientIgnored),
 }
 
-/// The names of the kinds of events, in the order of [`process::Event::kind`].
+/// The names of the kinds of events, in the order of [`process::Event::describe`].
 pub const EVENT_KINDS: &[&str] = &[
     "Started",
     "Recovering",

@@ -11,7 +11,7 @@ use vsr_core::wire::{Frame, PREFIX_SIZE};
 
 use crate::engine::process::{self, Described};
 
-/// The names of the kinds of packets, in the order of [`process::Message::kind`].
+/// The names of the kinds of packets, in the order of [`process::Message::describe`].
 pub const PACKET_KINDS: &[&str] = &[
     "Prepare",
     "PrepareOk",
