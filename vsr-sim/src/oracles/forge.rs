@@ -322,6 +322,11 @@ impl Forge {
 
     /// The first copy of the superblock names this view and log view.
     pub(super) fn promise(&mut self, replica: u8, view: u64, log_view: u64) {
+        self.promise_on(&[0], replica, view, log_view);
+    }
+
+    /// So does this, on these copies of the superblock.
+    pub(super) fn promise_on(&mut self, copies: &[u32], replica: u8, view: u64, log_view: u64) {
         self.sequence += 1;
         let superblock = Superblock {
             sequence: self.sequence,
@@ -329,9 +334,12 @@ impl Forge {
             log_view: v(log_view),
             ..Superblock::first(&self.configuration, r(replica))
         };
-        let mut bytes = Vec::new();
-        superblock.encode(0, &mut bytes);
-        self.write(replica, Zone::Superblock, 0, &bytes);
+        for copy in copies {
+            let mut bytes = Vec::new();
+            superblock.encode(*copy, &mut bytes);
+            let offset = u64::from(*copy) * Superblock::copy_size(&self.configuration);
+            self.write(replica, Zone::Superblock, offset, &bytes);
+        }
     }
 
     /// A cluster of three with a log of eight slots, in which op 3 makes a checkpoint due; and that checkpoint.

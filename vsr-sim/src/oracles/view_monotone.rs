@@ -1,5 +1,5 @@
 //! I6: the view and the log view on a disk never decrease, across crashes too; and nobody speaks for a view, or is normal in
-//! one, before that is on its disk.
+//! one, before that is on its disk, in all copies.
 
 use vsr_core::message::Command;
 use vsr_core::number::{ReplicaIndex, ViewNumber};
@@ -34,14 +34,20 @@ pub(super) fn check_envelope(
     view: ViewNumber,
     place: &str,
 ) -> Option<Box<Violation>> {
-    let promise = facts.promise(replica);
-    if promise.view >= view {
+    let everywhere = facts.replica(replica).disk.established();
+    if everywhere.view >= view {
         return None;
     }
-    let message = format!(
-        "{replica} sends a {place} in {view}\nits disk names {}, and a crash would make it forget",
-        promise.view,
-    );
+    let promise = facts.promise(replica);
+    let what = if promise.view < view {
+        format!("its disk names {}, and a crash would make it forget", promise.view)
+    } else {
+        format!(
+            "only some copies on its disk name that, all of them only {}: a start may overlook it",
+            everywhere.view,
+        )
+    };
+    let message = format!("{replica} sends a {place} in {view}\n{what}");
     Some(facts.violation(Property::ViewMonotone, place, message))
 }
 
@@ -107,6 +113,18 @@ mod tests {
         forge.promise(2, 1, 0);
         forge.say(2, 1, Command::StartViewChange);
         assert_eq!(forge.fired(), []);
+    }
+
+    #[test]
+    fn nobody_speaks_for_a_view_that_only_some_copies_name() {
+        let mut forge = Forge::of(3);
+        forge.promise_on(&[0, 1, 2, 3], 2, 1, 0);
+        forge.promise_on(&[0, 1], 2, 2, 0);
+        forge.say(2, 1, Command::StartViewChange);
+        assert_eq!(forge.fired(), []);
+        forge.say(2, 2, Command::StartViewChange);
+        assert_eq!(forge.fired(), [Property::ViewMonotone]);
+        // A start that reads the other two would not know of what was promised.
     }
 
     #[test]
