@@ -191,4 +191,20 @@ mod tests {
         assert!(table.get(ClientId::new(1)).is_some());
         // Evicting by anything that differs between replicas would make their tables differ.
     }
+
+    #[test]
+    fn a_result_that_somebody_reads_stays_as_it_is() {
+        let mut table = ClientTable::new(1);
+        let client = ClientId::new(1);
+        let record_of = |result| SessionRecord { result, ..record(1) };
+        assert_eq!(*table.share(client, b"one"), *b"one", "nothing to use again yet");
+        let first = table.share(client, b"one");
+        table.record(client, record_of(Arc::clone(&first)));
+        for result in [&b"two"[..], b"three", b"", b"three"] {
+            let shared = table.share(client, result);
+            assert_eq!((&*shared, &*first), (result, &b"one"[..]));
+            table.record(client, record_of(shared));
+        }
+        // A reply on its way would turn into the next one.
+    }
 }

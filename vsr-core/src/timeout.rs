@@ -194,6 +194,24 @@ mod tests {
     }
 
     #[test]
+    fn the_first_deadline_is_the_first_whatever_is_started_and_stopped() {
+        let mut timers = Timers::new(Timeouts::default(), Jitter::new(3));
+        let mut choice = Jitter::new(5);
+        for ms in 0..2_000 {
+            let now = Instant::ZERO.plus(Duration::from_ms(ms));
+            let which = usize::try_from(choice.below(TIMEOUT_COUNT as u64)).unwrap();
+            match choice.below(3) {
+                0 => timers.start(Timeout::ALL[which], now),
+                1 => timers.stop(Timeout::ALL[which]),
+                _ => drop(timers.take_due(now)),
+            }
+            let first = timers.deadlines.iter().min().copied().filter(|first| *first < NEVER);
+            assert_eq!(timers.deadline(), first);
+        }
+        // A deadline that is told too late is a timeout that never fires.
+    }
+
+    #[test]
     fn what_is_due_fires_once_in_order_of_the_table() {
         let mut timers = Timers::new(Timeouts::default(), Jitter::new(3));
         timers.start(Timeout::Repair, Instant::ZERO);

@@ -59,8 +59,7 @@ pub struct Disk {
     permits: Vec<Permits>,
     is_limited: bool,
     wipeable: NodeSet,
-    /// Hundredths of the ordinary latency, by node.
-    /// By node and zone, as [`Self::place`] counts.
+    /// Hundredths of the ordinary latency, by node and zone, as [`Self::place`] counts.
     slowness: Vec<u64>,
     failing: Vec<Failing>,
     /// The nodes whose disks neither fail nor lie by themselves.
